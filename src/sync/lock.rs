@@ -1,0 +1,29 @@
+//! A mutex that is never poisoned: no user code runs under any lock of this crate, so a panic
+//! can leave nothing half done that the next holder would have to know of.
+
+use std::sync::{LockResult, PoisonError};
+
+#[cfg(all(loom, feature = "loom"))]
+use loom::sync as imp;
+#[cfg(all(shuttle, feature = "shuttle", not(all(loom, feature = "loom"))))]
+use shuttle::sync as imp;
+#[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
+use std::sync as imp;
+
+pub(crate) use imp::MutexGuard;
+
+/// Mutual exclusion for writers; no lookup takes one.
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(imp::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(imp::Mutex::new(value))
+    }
+
+    /// Waits for the lock.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        let result: LockResult<_> = self.0.lock();
+        result.unwrap_or_else(PoisonError::into_inner)
+    }
+}

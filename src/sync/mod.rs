@@ -1,0 +1,25 @@
+//! The only door to atomics, cells, locks, epochs and thread-locals.
+//!
+//! # Shape
+//! ```text
+//! atomic   AtomicU64 ..  core's own | loom's | shuttle's | counted   (one API)
+//! cell     UnsafeCell, Canary       what loom must see raced or freed
+//! lock     Mutex                    never poisoned: no user code runs under it
+//! local    thread_number()          a small number for this thread
+//! epoch    Domain, Guard, Limbo     who may still be looking, and what waits for them
+//! ```
+//! Which implementation stands behind it is decided here and nowhere else: `--cfg loom` with the
+//! feature `loom`, `--cfg shuttle` with the feature `shuttle`, `--cfg mapless_count` (every atomic
+//! operation is counted), and otherwise the standard library. A check in `ci/` fails on a bypass.
+//!
+//! # Checked by
+//! `loom-tests/epoch.rs`; `loom-tests/litmus` (what the checker itself sees).
+
+pub(crate) mod atomic;
+pub(crate) mod cell;
+pub(crate) mod epoch;
+pub(crate) mod local;
+pub(crate) mod lock;
+
+/// Sizes that shrink when a model checker runs, so that few steps reach every edge.
+pub(crate) const SMALL: bool = cfg!(all(loom, feature = "loom"));
