@@ -60,7 +60,7 @@ pub fn run(files: &[Found], objects: usize) -> Result<()> {
     };
 
     let mut table = Table::new();
-    table.load_preset(ASCII_MARKDOWN);
+    table.load_style(ASCII_MARKDOWN);
     table.set_header(["", "B/object", "ns/lookup, 1 thread", "ns/lookup, 2 threads"]);
     let mut row = |name: &str, bytes: usize, lookup: &(dyn Fn(&[ObjectId]) -> u64 + Sync)| {
         table.add_row([
