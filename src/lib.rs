@@ -3,6 +3,8 @@
 #[cfg(not(target_has_atomic = "64"))]
 compile_error!("mapless needs 64-bit atomics");
 
+#[cfg(feature = "alloc")]
+mod alloc;
 mod id;
 mod sync;
 
