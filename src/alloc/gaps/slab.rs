@@ -99,6 +99,12 @@ impl Slab {
         self.used
     }
 
+    /// How many places there are, vacant ones included.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.segs.len()
+    }
+
     pub(super) fn head(&self) -> Handle {
         self.head
     }

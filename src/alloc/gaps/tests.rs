@@ -183,7 +183,7 @@ fn check_tables(space: &GapSet) {
 
 /// One random operation.
 fn step(pair: &mut Pair, bits: u64) {
-    let align = 1 << pair.dice.below(2) * pair.dice.below(bits.min(14));
+    let align = 1 << (pair.dice.below(2) * pair.dice.below(bits.min(14)));
     match pair.dice.below(16) {
         0..=6 => {
             let len = pair.dice.len(bits);
@@ -372,6 +372,52 @@ fn prefers_a_gap_beside_the_hint() {
     assert_eq!(space.alloc(bytes(5), 1, near), Ok(extent(17 * 16 + 11, 5)));
     // A hint that is no live extent is no hint.
     assert!(space.alloc(bytes(5), 1, Some(at(3))).is_ok());
+}
+
+#[test]
+fn fills_the_gap_before_the_hint_exactly() {
+    let mut space = unlimited(0);
+    let parts: Vec<_> = (0..16)
+        .map(|_| space.alloc(bytes(16), 1, None).unwrap())
+        .collect();
+    // The second gap is the first of their bin, but not beside the hint.
+    space.free(parts[0]).unwrap();
+    space.free(parts[12]).unwrap();
+    let near = Some(parts[1].offset);
+    assert_eq!(space.alloc(bytes(16), 1, near), Ok(parts[0]));
+}
+
+#[test]
+fn prefers_a_longer_gap_to_growth_when_it_aligns() {
+    let mut space = unlimited(1);
+    let mut freed = Vec::new();
+    for _ in 0..20 {
+        freed.push(space.alloc(bytes(100), 1, None).unwrap());
+        // 101 bytes each: hardly any begins at a multiple of 512.
+        space.alloc(bytes(1), 1, None).unwrap();
+    }
+    freed.push(space.alloc(bytes(2000), 1, None).unwrap());
+    space.alloc(bytes(1), 1, None).unwrap();
+    for extent in freed {
+        space.free(extent).unwrap();
+    }
+    let end = space.end();
+    space.alloc(bytes(90), 512, None).unwrap();
+    assert_eq!(space.end(), end);
+}
+
+#[test]
+fn rounds_of_filling_and_emptying_need_no_more_memory() {
+    let mut space = unlimited(0);
+    let mut places = Vec::new();
+    for _ in 0..100 {
+        let live: Vec<_> = (1..500).map(|n| space.alloc(bytes(n), 8, None)).collect();
+        for extent in live.into_iter().flatten() {
+            space.free(extent).unwrap();
+        }
+        places.push(space.slab.places());
+    }
+    assert_eq!(places[99], places[0]);
 }
 
 #[test]
