@@ -6,9 +6,13 @@ compile_error!("mapless needs 64-bit atomics");
 #[cfg(feature = "alloc")]
 mod alloc;
 mod id;
+#[cfg(feature = "index")]
+mod index;
 mod sync;
 
 pub use id::{
     ByteLen, Extent, FileOffset, IdRange, MAX_RANGE_LEN, ObjectId, Overflow, RangeError, SlotIndex,
 };
+#[cfg(feature = "index")]
+pub use index::{InsertError, Iter, LoadError, RangeIndex, RemoveError, ReplaceError, Value};
 pub use sync::epoch::{Domain, Guard};

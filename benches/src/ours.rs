@@ -1,9 +1,10 @@
 //! This crate, behind the interfaces of the peers.
 
-use mapless::{Guard, IdRange, ObjectId, RangeIndex};
+use mapless::{BlockAllocator, ByteLen, Guard, IdRange, ObjectId, RangeIndex};
 
 use crate::drive::BATCH;
 use crate::peers::ranges::RangeMap;
+use crate::peers::slots::{SLOTS, Slots};
 use crate::sets::Ranges;
 
 /// An id; the benches ask for no id that is none.
@@ -68,5 +69,28 @@ impl Index {
         let mut answers = [None; BATCH];
         self.0.get_many_in(ids, &mut answers, guard);
         answers.iter().fold(0, |sum, answer| sum.wrapping_add(answer.unwrap_or(0)))
+    }
+}
+
+/// [`BlockAllocator`], with as many slots as the peers have.
+#[derive(Debug)]
+pub struct Block(BlockAllocator);
+
+impl Slots for Block {
+    const NAME: &'static str = "mapless BlockAllocator";
+
+    fn build() -> Self {
+        let block = BlockAllocator::new(SLOTS as u64, ByteLen::new(64));
+        Self(block.expect("a block"))
+    }
+
+    #[inline]
+    fn take(&self) -> Option<u64> {
+        self.0.alloc().ok().map(ObjectId::get)
+    }
+
+    #[inline]
+    fn give(&self, slot: u64) {
+        self.0.free(id(slot)).expect("a live slot");
     }
 }

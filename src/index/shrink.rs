@@ -1,0 +1,169 @@
+//! Removing, and giving memory back: what the holder of the writers' lock does to take ranges out.
+// Unsafe: says of what it unlinks that nothing leads to it any more.
+#![allow(unsafe_code)]
+//!
+//! # Shape
+//! ```text
+//! remove   empty the slot | a copy of the bucket with one less; then tidy each node on the way up
+//! tidy     no range: unlinked | few ranges: a bucket | one child: it takes the node's place
+//! reload   a whole new trie in the place of the old one, by one store
+//! ```
+//!
+//! # Invariants
+//! * R1  Each change is visible by one store; what it replaces is retired after that store.
+//! * R2  A node is spliced out only if its child's bits stay what they are (H3), and while fewer
+//!   than `SPLICES` spliced nodes wait in limbo. A reader that came through a spliced node holds
+//!   it there, so depth + spliced nodes bounds every reader's path.
+//!
+//! # Edges
+//! None of its own: see `cell.rs`.
+//!
+//! # Progress
+//! Under the lock: `O(height)` steps to remove a range, and at most one bucket built a level.
+//!
+//! # Checked by
+//! `loom-tests/index_remove.rs`, `loom-tests/index_shrink.rs` (R1); `proptests/index.rs` (R2, and
+//! T1 after each step).
+
+use super::build;
+use super::cell::Item;
+use super::heap::{BITS, NodeRef, Seen};
+use super::trie::{Change, Spot};
+use super::word::Word;
+use super::write::Few;
+use crate::sync::SMALL;
+
+/// A node with so few ranges, and no node below it, becomes a bucket.
+const FEW: usize = if SMALL { 1 } else { 4 };
+/// So many spliced nodes may wait in limbo.
+const SPLICES: usize = 4;
+
+/// What a range is refused for.
+pub(super) enum Refusal {
+    Absent,
+    Inside(Item),
+}
+
+impl<'a> Change<'a> {
+    /// Removes the range that starts at `first`.
+    pub(super) fn remove(&mut self, first: u64) -> Result<Item, Refusal> {
+        let hit = self.view.find(first).ok_or(Refusal::Absent)?;
+        let item = hit.item();
+        if item.first != first {
+            return Err(Refusal::Inside(item));
+        }
+        self.remove_below(self.root(), first);
+        self.set_len(self.len() - 1);
+        if item.last() == self.end() {
+            self.refresh_end();
+        }
+        Ok(item)
+    }
+
+    fn remove_below(&mut self, spot: Spot<'a>, first: u64) {
+        let seen = spot.seen();
+        if let Some(node) = seen.node() {
+            self.remove_below(Spot::Slot(node, node.index_of(first)), first);
+            self.tidy(spot, node);
+        } else if let Some(bucket) = seen.bucket() {
+            let left = Few::new(bucket.items().filter(|item| item.first != first));
+            match left.as_slice() {
+                [] => self.unlink(spot),
+                left => self.supersede(spot, build::bucket(left.iter().copied())),
+            }
+        } else {
+            spot.publish(Word::EMPTY);
+        }
+    }
+
+    /// Empties a slot, and retires the node or bucket that it held.
+    fn unlink(&mut self, spot: Spot<'a>) {
+        let old = spot.seen();
+        spot.publish(Word::EMPTY);
+        // SAFETY: S1 the store above emptied its only link (T2); S2 it stood there until then.
+        unsafe { self.retire(old, false) };
+    }
+
+    /// Gives back a node that has become too large for what it holds.
+    fn tidy(&mut self, spot: Spot<'a>, node: NodeRef<'a>) {
+        let occupied = node.head().map.peek();
+        if occupied == 0 {
+            self.unlink(spot);
+        } else if let Some(few) = few_ranges(node) {
+            self.supersede(spot, build::bucket(few.as_slice().iter().copied()));
+            self.retire_buckets(node);
+        } else if occupied.is_power_of_two() {
+            self.splice(spot, node, Spot::Slot(node, occupied.ilog2()).seen());
+        }
+    }
+
+    /// Retires the buckets of a node that is unlinked.
+    fn retire_buckets(&mut self, node: NodeRef<'a>) {
+        for index in node.occupied() {
+            let seen = Spot::Slot(node, index).seen();
+            if seen.word.is_bucket() {
+                // SAFETY: S1 its only link is in `node`, which is unlinked; S2 it stands there.
+                unsafe { self.retire(seen, false) };
+            }
+        }
+    }
+
+    /// Puts the only child of a node in its place.
+    fn splice(&mut self, spot: Spot<'a>, node: NodeRef<'a>, child: Seen<'a>) {
+        let deep = child.node();
+        let fits = deep.is_none_or(|child| child.head().bits == BITS);
+        if !fits || self.writer.spliced() >= SPLICES {
+            return;
+        }
+        spot.publish(child.word);
+        // SAFETY: S1 the store above replaced its only link (T2); S2 it stood there until then.
+        unsafe { self.retire(node.seen(), deep.is_some()) };
+    }
+
+    /// Puts these sorted ranges in the place of all that is there, by one store.
+    pub(super) fn reload(&mut self, items: &[Item]) {
+        let root = self.root();
+        let old = root.seen();
+        match items {
+            [] => root.publish(Word::EMPTY),
+            items => self.publish(root, build::subtree(items, root.above())),
+        }
+        self.retire_below(old);
+        self.set_len(items.len());
+        self.extend_end(items.last().map_or(0, Item::last), None);
+    }
+
+    fn retire_below(&mut self, seen: Seen<'a>) {
+        if let Some(node) = seen.node() {
+            for index in node.occupied() {
+                self.retire_below(Spot::Slot(node, index).seen());
+            }
+        }
+        if seen.word.is_node() || seen.word.is_bucket() {
+            // SAFETY: S1 the root leads to other nodes now; S2 each has one link in the old
+            // trie (T2), and this walk goes through each link once.
+            unsafe { self.retire(seen, false) };
+        }
+    }
+}
+
+/// The ranges of a node that has few, and no node below it.
+fn few_ranges(node: NodeRef<'_>) -> Option<Few> {
+    if node.head().map.peek().count_ones() as usize > FEW {
+        return None;
+    }
+    let mut few = Few::new(core::iter::empty());
+    for index in node.occupied() {
+        let spot = Spot::Slot(node, index);
+        if spot.seen().word.is_node() {
+            return None;
+        }
+        for item in spot.items() {
+            if few.as_slice().len() == FEW {
+                return None;
+            }
+            few = few.with(item);
+        }
+    }
+    Some(few)
+}

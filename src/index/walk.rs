@@ -1,0 +1,225 @@
+//! The nearest range at or before an id, or at or after it.
+//!
+//! # Shape
+//! ```text
+//! search   down towards the id; on the way, remember the deepest slot beside the path
+//! edge     from there down along the side that is nearest to the id
+//! nearest  the same, again and again further off, while ranges vanish under its feet
+//! ```
+//! Both directions are one walk; a [`Side`] says which way is "nearer".
+//!
+//! # Invariants
+//! * N1  What is found was present at some moment of the call.
+//! * N2  No range that was present during the whole call lies between the id and what is found.
+//!
+//! # Edges
+//! None of its own: see `cell.rs`.
+//!
+//! # Progress
+//! `search` is wait-free: one walk down, and one along an edge. `nearest` is lock-free: it starts
+//! anew only past a place where a writer was just then adding or removing a range.
+//!
+//! # Checked by
+//! `loom-tests/index_iter.rs` (N1, N2); `proptests/index.rs` against a `BTreeMap`.
+
+use super::cell::{Link, Slot};
+use super::find::Hit;
+use super::heap::{BucketRef, Live, NodeRef, Seen, below};
+
+/// What a walk arrived at.
+pub(super) enum Step<'a> {
+    /// The nearest range.
+    Found(Hit<'a>),
+    /// There is none.
+    Nothing,
+    /// A place that a writer is about to fill, or has just emptied; from this id on, further
+    /// off, there may be one.
+    DeadEnd(u64),
+}
+
+/// A direction: downwards ([`Floor`]) or upwards ([`Ceiling`]).
+pub(super) trait Side {
+    /// Whether a range that starts at `first` lies on this side of `id`.
+    fn admits(first: u64, id: u64) -> bool;
+    /// Of the occupied slots of `map`, the nearest beyond slot `index`.
+    fn beyond(map: u64, index: u32) -> Option<u32>;
+    /// Of the occupied slots of `map`, the nearest of all.
+    fn edge(map: u64) -> Option<u32>;
+    /// The nearest range of a bucket.
+    fn of_bucket(bucket: BucketRef<'_>, id: u64) -> Option<Hit<'_>>;
+    /// The id from which all of the node lies on this side.
+    fn far_end(node: NodeRef<'_>) -> u64;
+    /// The first id beyond what slot `index` of the node covers.
+    fn past_slot(node: NodeRef<'_>, index: u32) -> Option<u64>;
+    /// The first id beyond what the node covers.
+    fn past_node(node: NodeRef<'_>) -> Option<u64>;
+    /// An id that every range of a whole cell is on this side of.
+    const ANY: u64;
+}
+
+/// At or before.
+pub(super) struct Floor;
+/// At or after.
+pub(super) struct Ceiling;
+
+impl Side for Floor {
+    const ANY: u64 = u64::MAX - 1;
+
+    fn admits(first: u64, id: u64) -> bool {
+        first <= id
+    }
+
+    fn beyond(map: u64, index: u32) -> Option<u32> {
+        Self::edge(map & below(index))
+    }
+
+    fn edge(map: u64) -> Option<u32> {
+        map.checked_ilog2()
+    }
+
+    fn of_bucket(bucket: BucketRef<'_>, id: u64) -> Option<Hit<'_>> {
+        bucket.floor(id)
+    }
+
+    fn far_end(node: NodeRef<'_>) -> u64 {
+        node.last()
+    }
+
+    fn past_slot(node: NodeRef<'_>, index: u32) -> Option<u64> {
+        node.cell_first(index).checked_sub(1)
+    }
+
+    fn past_node(node: NodeRef<'_>) -> Option<u64> {
+        node.head().base.checked_sub(1)
+    }
+}
+
+impl Side for Ceiling {
+    const ANY: u64 = 0;
+
+    fn admits(first: u64, id: u64) -> bool {
+        first >= id
+    }
+
+    fn beyond(map: u64, index: u32) -> Option<u32> {
+        Self::edge(map & !below(index + 1))
+    }
+
+    fn edge(map: u64) -> Option<u32> {
+        (map != 0).then(|| map.trailing_zeros())
+    }
+
+    fn of_bucket(bucket: BucketRef<'_>, id: u64) -> Option<Hit<'_>> {
+        bucket.ceiling(id)
+    }
+
+    fn far_end(node: NodeRef<'_>) -> u64 {
+        node.head().base
+    }
+
+    fn past_slot(node: NodeRef<'_>, index: u32) -> Option<u64> {
+        node.cell_last(index).checked_add(1)
+    }
+
+    fn past_node(node: NodeRef<'_>) -> Option<u64> {
+        node.last().checked_add(1)
+    }
+}
+
+/// The range on this side of `id` among those that a word, not a node's, holds.
+#[inline]
+pub(super) fn beside<'a, S: Side>(
+    seen: Seen<'a>,
+    slot: Option<&'a Slot>,
+    id: u64,
+) -> Option<Hit<'a>> {
+    if let Some(bucket) = seen.bucket() {
+        return S::of_bucket(bucket, id);
+    }
+    if !seen.word.is_inline() {
+        return None;
+    }
+    let hit = Hit::inline(slot?, seen.word.len());
+    S::admits(hit.first, id).then_some(hit)
+}
+
+/// The nearest range in the slots of this node beyond slot `index`, if one is occupied.
+pub(super) fn sideways<'a, S: Side>(node: NodeRef<'a>, index: u32) -> Option<Step<'a>> {
+    let index = S::beyond(node.head().map.read(), index)?;
+    Some(edge_of_slot::<S>(node, index))
+}
+
+/// The nearest range of all that lie in a slot.
+fn edge_of_slot<'a, S: Side>(mut node: NodeRef<'a>, mut index: u32) -> Step<'a> {
+    loop {
+        let slot = node.slot(index);
+        let seen = node.live().read(&slot.link);
+        let Some(child) = seen.node() else {
+            return match beside::<S>(seen, Some(slot), S::ANY) {
+                Some(hit) => Step::Found(hit),
+                None => dead_end(S::past_slot(node, index)),
+            };
+        };
+        node = child;
+        index = match S::edge(node.head().map.read()) {
+            Some(index) => index,
+            None => return dead_end(S::past_node(node)),
+        };
+    }
+}
+
+/// The nearest range of all that lie in a node.
+fn edge_of_node<'a, S: Side>(node: NodeRef<'a>) -> Step<'a> {
+    match S::edge(node.head().map.read()) {
+        Some(index) => edge_of_slot::<S>(node, index),
+        None => dead_end(S::past_node(node)),
+    }
+}
+
+fn dead_end<'a>(past: Option<u64>) -> Step<'a> {
+    past.map_or(Step::Nothing, Step::DeadEnd)
+}
+
+/// The nearest range on this side of `id`, or a dead end: one walk, whatever others do.
+pub(super) fn search<'a, S: Side>(root: &'a Link, live: Live<'a>, id: u64) -> Step<'a> {
+    let mut aside = None;
+    let mut slot = None;
+    let mut seen = live.read(root);
+    while let Some(node) = seen.node() {
+        if !node.covers(id) {
+            if S::admits(S::far_end(node), id) {
+                return edge_of_node::<S>(node);
+            }
+            // All of it lies on the other side.
+            return aside_or_nothing::<S>(aside);
+        }
+        let index = node.index_of(id);
+        if let Some(beyond) = S::beyond(node.head().map.read(), index) {
+            aside = Some((node, beyond));
+        }
+        slot = Some(node.slot(index));
+        seen = live.read(&node.slot(index).link);
+    }
+    match beside::<S>(seen, slot, id) {
+        Some(hit) => Step::Found(hit),
+        None => aside_or_nothing::<S>(aside),
+    }
+}
+
+fn aside_or_nothing<'a, S: Side>(aside: Option<(NodeRef<'a>, u32)>) -> Step<'a> {
+    aside.map_or(Step::Nothing, |(node, index)| {
+        edge_of_slot::<S>(node, index)
+    })
+}
+
+/// The nearest range on this side of `id`.
+pub(super) fn nearest<'a, S: Side>(root: &'a Link, live: Live<'a>, id: u64) -> Option<Hit<'a>> {
+    let mut from = id;
+    loop {
+        match search::<S>(root, live, from) {
+            Step::Found(hit) => return Some(hit),
+            Step::Nothing => return None,
+            Step::DeadEnd(past) => from = past,
+        }
+    }
+}
