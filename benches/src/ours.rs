@@ -1,0 +1,96 @@
+//! This crate, behind the interfaces of the peers.
+
+use mapless::{BlockAllocator, ByteLen, Guard, IdRange, ObjectId, RangeIndex};
+
+use crate::drive::BATCH;
+use crate::peers::ranges::RangeMap;
+use crate::peers::slots::{SLOTS, Slots};
+use crate::sets::Ranges;
+
+/// An id; the benches ask for no id that is none.
+#[inline(always)]
+#[must_use]
+pub fn id(raw: u64) -> ObjectId {
+    ObjectId::new(raw).expect("an id")
+}
+
+/// The ids of these numbers.
+#[must_use]
+pub fn ids(raw: &[u64]) -> Vec<ObjectId> {
+    raw.iter().map(|&raw| id(raw)).collect()
+}
+
+/// A range of ids.
+#[must_use]
+pub fn range(first: u64, len: u64) -> IdRange {
+    IdRange::new(id(first), len).expect("a range")
+}
+
+/// [`RangeIndex`], with a guard held over the lookups.
+#[derive(Debug)]
+pub struct Index(pub RangeIndex<u64>);
+
+impl RangeMap for Index {
+    const NAME: &'static str = "mapless RangeIndex";
+
+    type Held<'a> = Guard;
+
+    fn new() -> Self {
+        Self(RangeIndex::new())
+    }
+
+    fn build(ranges: &Ranges) -> Self {
+        let index = RangeIndex::new();
+        let entries = ranges.entries();
+        let entries = entries.map(|(first, len, value)| (range(first, len), value));
+        index.bulk_load(entries).expect("a sorted set");
+        Self(index)
+    }
+
+    fn hold(&self) -> Guard {
+        self.0.pin()
+    }
+
+    #[inline]
+    fn get<'a>(&'a self, raw: u64, guard: &Guard) -> u64 {
+        self.0.get_in(id(raw), guard).unwrap_or(0)
+    }
+
+    #[inline]
+    fn insert(&self, first: u64, len: u64, value: u64) {
+        self.0.insert(range(first, len), value).expect("a disjoint range");
+    }
+}
+
+impl Index {
+    /// A batch of lookups, interleaved; the sum of the answers.
+    #[inline]
+    pub fn get_many(&self, ids: &[ObjectId; BATCH], guard: &Guard) -> u64 {
+        let mut answers = [None; BATCH];
+        self.0.get_many_in(ids, &mut answers, guard);
+        answers.iter().fold(0, |sum, answer| sum.wrapping_add(answer.unwrap_or(0)))
+    }
+}
+
+/// [`BlockAllocator`], with as many slots as the peers have.
+#[derive(Debug)]
+pub struct Block(BlockAllocator);
+
+impl Slots for Block {
+    const NAME: &'static str = "mapless BlockAllocator";
+
+    fn build() -> Self {
+        let block = BlockAllocator::new(SLOTS as u64, ByteLen::new(64));
+        Self(block.expect("a block"))
+    }
+
+    #[inline]
+    fn take(&self) -> Option<u64> {
+        self.0.alloc().ok().map(ObjectId::get)
+    }
+
+    #[inline]
+    fn give(&self, slot: u64) {
+        self.0.free(id(slot)).expect("a live slot");
+    }
+}

@@ -1,0 +1,28 @@
+//! The rows of the table: one function each.
+
+use crate::Config;
+use crate::report::Report;
+
+pub mod insert;
+pub mod ranges;
+pub mod slots;
+pub mod threads;
+pub mod writer;
+
+/// One row: its name on the command line, and what measures it.
+pub type Row = (&'static str, fn(Config) -> Report);
+
+/// All rows, in the order of the table.
+pub const ROWS: &[Row] = &[
+    ("get-many", ranges::get_many),
+    ("get-in", ranges::get_in),
+    ("threads", threads::lookups),
+    ("writer-slow", writer::slow),
+    ("writer-flat-out", writer::flat_out),
+    ("insert", insert::insert),
+    ("slots", slots::churn),
+    ("slots-full", slots::refusal),
+];
+
+/// Tables for the design document; they have no bars and are only run by name.
+pub const EXTRAS: &[Row] = &[("layouts", ranges::layouts)];
