@@ -1,7 +1,11 @@
 //! Runs a program under loom and collects what it reaches.
 
 use crate::{Op, Outcome, Program};
-use loom::sync::atomic::{AtomicU64, Ordering, Ordering::SeqCst, fence};
+use loom::sync::atomic::{
+    AtomicU64,
+    Ordering::{self, Relaxed, Release, SeqCst},
+    fence,
+};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -21,16 +25,42 @@ pub enum CompareExchange {
     Bare,
     /// Through [`stale_compare_exchange`].
     Stale,
+    /// Through [`hasty_compare_exchange`].
+    Hasty,
 }
 
 /// A compare-exchange that may fail on an old value, as the language allows.
 ///
-/// It first loads with the failure ordering. If that differs from `expected`, a real
-/// compare-exchange could have read the same store and failed.
+/// It first loads, and returns an error if that is not `expected`: a real compare-exchange
+/// could have read the same store and failed. The load has the failure ordering, but not
+/// where only failure acquires: then the load would also acquire for a compare-exchange that
+/// succeeds, and hide that success lacks it. A fence on the way out acquires instead.
 ///
 /// # Errors
 /// What was read, when that is not `expected`.
 pub fn stale_compare_exchange(
+    cell: &AtomicU64,
+    expected: u64,
+    new: u64,
+    success: Ordering,
+    failure: Ordering,
+) -> Result<u64, u64> {
+    let late = failure != Relaxed && matches!(success, Relaxed | Release);
+    let seen = cell.load(if late { Relaxed } else { failure });
+    if seen != expected {
+        if late {
+            fence(failure);
+        }
+        return Err(seen);
+    }
+    cell.compare_exchange(expected, new, success, failure)
+}
+
+/// The same without the fence: blind to a success ordering that should acquire.
+///
+/// # Errors
+/// What was read, when that is not `expected`.
+pub fn hasty_compare_exchange(
     cell: &AtomicU64,
     expected: u64,
     new: u64,
@@ -53,14 +83,12 @@ fn run_thread(ops: &[Op], memory: &[AtomicU64], how: CompareExchange) -> Vec<u64
             Op::Add(v, order) => reads.push(memory[v].fetch_add(1, order)),
             Op::Swap(v, new, order) => reads.push(memory[v].swap(new, order)),
             Op::CompareExchange(v, expected, new, success, failure) => {
-                let seen = match how {
-                    CompareExchange::Bare => {
-                        memory[v].compare_exchange(expected, new, success, failure)
-                    }
-                    CompareExchange::Stale => {
-                        stale_compare_exchange(&memory[v], expected, new, success, failure)
-                    }
+                let compare_exchange = match how {
+                    CompareExchange::Bare => AtomicU64::compare_exchange,
+                    CompareExchange::Stale => stale_compare_exchange,
+                    CompareExchange::Hasty => hasty_compare_exchange,
                 };
+                let seen = compare_exchange(&memory[v], expected, new, success, failure);
                 reads.push(seen.unwrap_or_else(|seen| seen));
             }
             Op::Fence(order) => fence(order),
@@ -134,11 +162,8 @@ pub fn which() -> Loom {
 /// Main loads; the other thread loads, then stores. The second load hides the first one from
 /// the store, so a stock loom never tries the store before main's load.
 fn is_repaired() -> bool {
-    let main = vec![Op::Load(0, Ordering::Relaxed)];
-    let other = vec![
-        Op::Load(0, Ordering::Relaxed),
-        Op::Store(0, 1, Ordering::Relaxed),
-    ];
+    let main = vec![Op::Load(0, Relaxed)];
+    let other = vec![Op::Load(0, Relaxed), Op::Store(0, 1, Relaxed)];
     let probe = Program {
         threads: vec![main, other],
         variables: 1,
@@ -147,4 +172,25 @@ fn is_repaired() -> bool {
     reached
         .outcomes
         .contains(&(vec![vec![1], vec![0]], vec![1]))
+}
+
+/// What `LOOM_LITMUS_EXPECT` says about this loom; where it is not set, what the probe says.
+///
+/// # Panics
+/// If the probe contradicts it.
+pub fn expect_repaired() -> bool {
+    let repaired = is_repaired();
+    match std::env::var("LOOM_LITMUS_EXPECT").as_deref() {
+        Ok("repaired") => assert!(
+            repaired,
+            "this loom skips interleavings: see ci/repair-loom.sh"
+        ),
+        Ok("stock") => assert!(
+            !repaired,
+            "loom finds what it used to lose: the repair can go"
+        ),
+        Ok(other) => panic!("LOOM_LITMUS_EXPECT={other}: `repaired` or `stock`"),
+        Err(_) => {}
+    }
+    repaired
 }
