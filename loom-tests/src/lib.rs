@@ -60,8 +60,10 @@ pub fn explore(
     });
     let executions = executions.load(Relaxed);
     println!("MODEL {name} executions={executions} COMPLETE");
+    // A mutant (ci/orderings) must die of what goes wrong, not of a search of another size.
+    let any_number = stock || env::var("MAPLESS_MUTANT").is_ok();
     assert!(
-        stock || executions >= at_least,
+        any_number || executions >= at_least,
         "model {name}: {executions} executions, at least {at_least} expected"
     );
 }
