@@ -37,9 +37,17 @@ impl Table {
             assert_eq!((start - base) % (1 << bits), 0, "an unaligned range");
             let end = start + len;
             let covered = (start - base) >> bits..=(end - 1 - base) >> bits;
-            entries[*covered.start() as usize..=*covered.end() as usize].fill(Entry { start, end, value });
+            entries[*covered.start() as usize..=*covered.end() as usize].fill(Entry {
+                start,
+                end,
+                value,
+            });
         }
-        Self { base, bits, entries }
+        Self {
+            base,
+            bits,
+            entries,
+        }
     }
 
     /// Of the dense set.
@@ -50,7 +58,8 @@ impl Table {
 
     #[inline(always)]
     fn entry(&self, id: u64) -> Option<&Entry> {
-        self.entries.get((id.wrapping_sub(self.base) >> self.bits) as usize)
+        self.entries
+            .get((id.wrapping_sub(self.base) >> self.bits) as usize)
     }
 
     /// The value of the range that has this id, or 0.
@@ -133,7 +142,10 @@ impl Bare {
             }
             block
         };
-        Self { table, blocks: places.iter().map(block).collect() }
+        Self {
+            table,
+            blocks: places.iter().map(block).collect(),
+        }
     }
 
     /// Where the object is and how long its slot is, if it is live.
@@ -166,19 +178,26 @@ impl Lean {
         for place in places {
             spans.push((place.first, place.slots, words.len() as u64));
             let from = words.len();
-            words.resize_with(from + place.slots.div_ceil(64) as usize, || AtomicU64::new(0));
+            words.resize_with(from + place.slots.div_ceil(64) as usize, || {
+                AtomicU64::new(0)
+            });
             for slot in (0..place.slots).filter(|slot| live(place.first + slot)) {
                 *words[from + (slot / 64) as usize].get_mut() |= 1 << (slot % 64);
             }
         }
-        Self { table: Table::new(bits, spans), words: words.into() }
+        Self {
+            table: Table::new(bits, spans),
+            words: words.into(),
+        }
     }
 
     /// 1 if the object is live.
     #[inline(always)]
     #[must_use]
     pub fn is_live(&self, id: u64) -> u64 {
-        let Some((start, from)) = self.table.find(id) else { return 0 };
+        let Some((start, from)) = self.table.find(id) else {
+            return 0;
+        };
         let slot = id - start;
         let word = self.words.get((from + slot / 64) as usize);
         word.map_or(0, |word| word.load(Relaxed) >> (slot % 64) & 1)
@@ -215,7 +234,9 @@ impl OneWordRadix {
     #[must_use]
     pub fn get(&self, id: u64) -> u64 {
         let key = id >> DENSE_BITS;
-        let Some(leaf) = self.tops.get((key >> RADIX_BITS) as usize) else { return 0 };
+        let Some(leaf) = self.tops.get((key >> RADIX_BITS) as usize) else {
+            return 0;
+        };
         leaf[(key as usize) % (1 << RADIX_BITS)].load(Relaxed)
     }
 }

@@ -58,7 +58,9 @@ impl RangeMap for Index {
 
     #[inline]
     fn insert(&self, first: u64, len: u64, value: u64) {
-        self.0.insert(range(first, len), value).expect("a disjoint range");
+        self.0
+            .insert(range(first, len), value)
+            .expect("a disjoint range");
     }
 }
 
@@ -68,7 +70,9 @@ impl Index {
     pub fn get_many(&self, ids: &[ObjectId; BATCH], guard: &Guard) -> u64 {
         let mut answers = [None; BATCH];
         self.0.get_many_in(ids, &mut answers, guard);
-        answers.iter().fold(0, |sum, answer| sum.wrapping_add(answer.unwrap_or(0)))
+        answers
+            .iter()
+            .fold(0, |sum, answer| sum.wrapping_add(answer.unwrap_or(0)))
     }
 }
 

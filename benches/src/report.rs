@@ -72,7 +72,14 @@ impl Line {
 
     fn new(work: String, ours: &Series, theirs: &Series, ratios: Vec<f64>, bar: Bar) -> Self {
         let (ours, against) = (ours.clone(), theirs.clone());
-        Self { work, unit: "ns", ours, against, ratios, bar }
+        Self {
+            work,
+            unit: "ns",
+            ours,
+            against,
+            ratios,
+            bar,
+        }
     }
 
     /// The same line in another unit.
@@ -108,7 +115,12 @@ impl Line {
 
 impl Report {
     /// Adds figures without a comparison.
-    pub fn note(&mut self, work: &str, unit: &'static str, series: impl IntoIterator<Item = Series>) {
+    pub fn note(
+        &mut self,
+        work: &str,
+        unit: &'static str,
+        series: impl IntoIterator<Item = Series>,
+    ) {
         for one in series {
             self.figures.push((work.to_owned(), unit, one));
         }
@@ -132,7 +144,11 @@ impl Report {
         if !self.figures.is_empty() {
             text += "\n| work | who | median | least to most |\n|---|---|---|---|\n";
             for (work, unit, series) in &self.figures {
-                let Spread { median, least, most } = series.spread();
+                let Spread {
+                    median,
+                    least,
+                    most,
+                } = series.spread();
                 let (name, range) = (&series.name, format!("{} to {}", num(least), num(most)));
                 text += &format!("| {work} | {name} | {} {unit} | {range} |\n", num(median));
             }
@@ -146,9 +162,10 @@ impl Report {
     /// Those of the file system.
     pub fn save(&self, folder: &Path, row: &str, machine: &Value) -> io::Result<PathBuf> {
         fs::create_dir_all(folder)?;
-        let figures = self.figures.iter().map(|(work, unit, one)| {
-            json!({ "work": work, "unit": unit, "series": series(one) })
-        });
+        let figures = self
+            .figures
+            .iter()
+            .map(|(work, unit, one)| json!({ "work": work, "unit": unit, "series": series(one) }));
         let record = json!({
             "row": row,
             "date": machine::today(),

@@ -3,7 +3,7 @@
 //! # Shape
 //! ```text
 //! leases ──> words of blocks          alloc, reserve: two read-modify-writes, no lock
-//! blocks     first id ──> block       looked through when a leased word runs out
+//! blocks     newest ─> .. ─> oldest     looked through when a leased word runs out
 //! limbo      retired slots            behind a lock; free again after the epoch
 //! ```
 //!
@@ -24,9 +24,8 @@ use core::fmt;
 use super::classes::ClassUse;
 use super::directory::{Directory, Found, Retired, Reuse, Wanted};
 use super::error::AllocError;
-use crate::bitset::{BITS, Block, BlockRef, BlockSource, Leases};
-use crate::id::{ByteLen, ObjectId, SlotIndex};
-use crate::index::RangeIndex;
+use crate::bitset::{BITS, Block, BlockList, BlockRef, BlockSource, Leases};
+use crate::id::{ByteLen, IdRange, ObjectId, SlotIndex};
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::epoch::{Guard, Limbo};
 use crate::sync::lock::{Mutex, MutexGuard};
@@ -36,7 +35,7 @@ pub(crate) struct Class {
     slot_size: ByteLen,
     number: u32,
     leases: Leases,
-    blocks: RangeIndex<BlockRef>,
+    blocks: BlockList,
     /// The first id of the block that had a free word last: a hint.
     cursor: AtomicU64,
     /// The slots of all blocks; changes under the lock of `spare`.
@@ -57,36 +56,32 @@ pub(crate) struct Blocks<'a> {
 unsafe impl BlockSource for Blocks<'_> {
     fn find(&self, look: &mut dyn FnMut(&Block) -> bool) -> bool {
         let guard = self.directory.domain().pin();
-        // Relaxed: a hint where to begin.
-        let start = ObjectId::new(self.class.cursor.load(Relaxed)).unwrap_or(ObjectId::MIN);
-        let mut look_at = |block: &Block| {
-            let found = look(block);
-            if found {
-                // Relaxed: a hint where to begin.
-                self.class.cursor.store(block.span().first_id.get(), Relaxed);
-            }
-            found
-        };
         let blocks = &self.class.blocks;
-        let from_start = self.directory.blocks(blocks, start, &guard);
-        let before = self.directory.blocks(blocks, ObjectId::MIN, &guard);
-        let before = before.take_while(|block| block.span().first_id < start);
-        from_start.chain(before).any(&mut look_at)
+        let last = self.class.last_found(self.directory, &guard);
+        let around = last.into_iter().chain(blocks.iter(last, &guard));
+        let mut around = around.chain(
+            blocks
+                .iter(None, &guard)
+                .take_while(|block| last.is_none_or(|last| !core::ptr::eq(*block, last))),
+        );
+        let found = around.find(|block| look(block));
+        if let Some(block) = found {
+            // Relaxed: a hint where to begin.
+            self.class
+                .cursor
+                .store(block.span().first_id.get(), Relaxed);
+        }
+        found.is_some()
     }
 }
 
 impl Class {
-    pub(crate) fn new(
-        directory: &Directory,
-        slot_size: ByteLen,
-        number: u32,
-        stripes: Option<usize>,
-    ) -> Self {
+    pub(crate) fn new(slot_size: ByteLen, number: u32, stripes: Option<usize>) -> Self {
         Self {
             slot_size,
             number,
             leases: Leases::new(stripes),
-            blocks: RangeIndex::with_domain(directory.domain()),
+            blocks: BlockList::new(),
             cursor: AtomicU64::new(0),
             slots: AtomicU64::new(0),
             spare: Mutex::new(None),
@@ -118,14 +113,17 @@ impl Class {
         directory: &Directory,
         land: impl FnMut(&Block, SlotIndex) -> R,
     ) -> Option<R> {
-        let blocks = Blocks { class: self, directory };
+        let blocks = Blocks {
+            class: self,
+            directory,
+        };
         self.leases.take(None, &blocks, land)
     }
 
     /// Takes `n` free slots in a row and makes them live; the first one's id.
     pub(crate) fn take_run(&self, directory: &Directory, n: u64) -> Option<ObjectId> {
         let guard = directory.domain().pin();
-        let mut blocks = directory.blocks(&self.blocks, ObjectId::MIN, &guard);
+        let mut blocks = self.blocks.iter(None, &guard);
         blocks.find_map(|block| Some(block.id(self.leases.take_run(block, n)?)))
     }
 
@@ -148,19 +146,27 @@ impl Class {
             near: None,
         };
         let (handle, ids, _) = directory.add(wanted, |_| ())?;
-        self.adopt(handle, ids.first(), slots.into());
+        self.adopt(handle, ids);
         Ok(())
     }
 
     /// Enters a block that the directory's index leads to. Under the lock, or before anybody else
     /// knows the class.
-    pub(crate) fn adopt(&self, handle: BlockRef, first: ObjectId, slots: u64) {
-        let ids = crate::id::IdRange::new(first, slots).expect("the ids of a block");
-        self.blocks.insert(ids, handle).expect("ids are issued once (N1)");
+    pub(crate) fn adopt(&self, handle: BlockRef, ids: IdRange) {
+        // SAFETY: S1 the directory frees the block an epoch after `give_back` removed it here (C2);
+        // S2 it was made just now.
+        unsafe { self.blocks.push(handle) };
         // Relaxed: a hint where to begin.
-        self.cursor.store(first.get(), Relaxed);
+        self.cursor.store(ids.first().get(), Relaxed);
         // Relaxed: under the lock; elsewhere a policy's hint.
-        self.slots.fetch_add(slots, Relaxed);
+        self.slots.fetch_add(ids.len(), Relaxed);
+    }
+
+    /// The block in which slots were found last, if it is still there.
+    fn last_found<'g>(&'g self, directory: &'g Directory, guard: &'g Guard) -> Option<&'g Block> {
+        // Relaxed: a hint where to begin.
+        let first = ObjectId::new(self.cursor.load(Relaxed))?;
+        Some(directory.find(first, guard)?.block)
     }
 
     /// A slot of `found` was emptied: gives the block back if it is unused and not the spare one.
@@ -201,8 +207,7 @@ impl Class {
         if !self.leases.revoke(block) {
             return false;
         }
-        let removed = self.blocks.remove(block.span().first_id);
-        removed.expect("a block is removed once (C2)");
+        self.blocks.remove(block);
         // Relaxed: under the lock; elsewhere a policy's hint.
         self.slots.fetch_sub(block.slots(), Relaxed);
         directory.remove(block, found.handle, Reuse::AfterEpoch, guard);
@@ -214,12 +219,8 @@ impl Class {
         let guard = directory.domain().pin();
         let mut spare = self.spare.lock();
         *spare = None;
-        let firsts: Vec<ObjectId> = directory
-            .blocks(&self.blocks, ObjectId::MIN, &guard)
-            .map(|block| block.span().first_id)
-            .collect();
-        for first in firsts {
-            if let Some(found) = directory.find(first, &guard) {
+        for block in self.blocks.iter(None, &guard) {
+            if let Some(found) = directory.find(block.span().first_id, &guard) {
                 self.give_back(directory, found, &spare, &guard);
             }
         }
@@ -264,11 +265,7 @@ impl Class {
 
     /// How many bytes the class has beside its blocks.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + self.leases.memory() + self.blocks.memory()
-    }
-
-    pub(crate) fn collect_index(&self) {
-        self.blocks.collect();
+        size_of::<Self>() + self.leases.memory()
     }
 
     /// Whether no slot of a block is taken, and from now on none will be.
@@ -281,7 +278,6 @@ impl fmt::Debug for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Class")
             .field("slot_size", &self.slot_size)
-            .field("blocks", &self.blocks.len())
             .finish_non_exhaustive()
     }
 }

@@ -130,12 +130,16 @@ impl Found<'_> {
 
     /// Clears a live slot.
     pub(crate) fn free(&self) -> Result<(), FreeError> {
-        self.block.free(self.slot).map_err(|state| self.refusal(state))
+        self.block
+            .free(self.slot)
+            .map_err(|state| self.refusal(state))
     }
 
     /// Hides a live slot, with this mark.
     pub(crate) fn hide(&self, mark: Mark) -> Result<(), FreeError> {
-        self.block.hide(self.slot, mark).map_err(|state| self.refusal(state))
+        self.block
+            .hide(self.slot, mark)
+            .map_err(|state| self.refusal(state))
     }
 
     /// What is said of a slot that was to be live and was found in `state`.
@@ -252,16 +256,15 @@ impl Directory {
         unsafe { handle.get() }
     }
 
-    /// The blocks of `index`, a class's or our own, from the one at or after `start` on.
+    /// The blocks from the one at or after `start` on, by their ids.
     pub(crate) fn blocks<'g>(
         &'g self,
-        index: &'g RangeIndex<BlockRef>,
         start: ObjectId,
         guard: &'g Guard,
     ) -> impl Iterator<Item = &'g Block> + 'g {
         let mut next = Some(start);
         core::iter::from_fn(move || {
-            let (range, handle) = index.ceiling_in(next?, guard)?;
+            let (range, handle) = self.index.ceiling_in(next?, guard)?;
             next = range.last().checked_add(1).ok();
             Some(self.block(handle, guard))
         })
@@ -275,7 +278,11 @@ impl Directory {
         let block: &'g Block = unsafe { handle.get() };
         block.unmark(slot, Mark::Retired);
         let _ = guard;
-        Found { block, handle, slot }
+        Found {
+            block,
+            handle,
+            slot,
+        }
     }
 
     /// A slot was emptied: a block that is not used any more goes, at the latest with `trim`.
@@ -376,7 +383,9 @@ impl Directory {
         }
         let mut waiting = Some(extent);
         if reuse == Reuse::Now {
-            root.space.free(extent).expect("a block's extent is given out");
+            root.space
+                .free(extent)
+                .expect("a block's extent is given out");
             waiting = None;
         }
         let len = waiting.map_or(0, |extent| extent.len.get());
@@ -476,7 +485,9 @@ impl Root {
         while let Some(batch) = self.limbo.take_ripe() {
             for gone in batch {
                 if let Some(extent) = gone.extent {
-                    self.space.free(extent).expect("a block's extent is given out");
+                    self.space
+                        .free(extent)
+                        .expect("a block's extent is given out");
                 }
                 // SAFETY: S1 the batch is ripe: the index forgot the block before it was
                 // pushed, and every guard that lived then is gone (H1).

@@ -95,7 +95,17 @@ mod tests {
         let firsts: Vec<u64> = [1024, 40_000, 1, 1, 2, 1]
             .map(|len| ids.issue(len).unwrap().first().get())
             .to_vec();
-        assert_eq!(firsts, [PAGE, 2 * PAGE, 4 * PAGE, 4 * PAGE + 1, 5 * PAGE, 4 * PAGE + 2]);
+        assert_eq!(
+            firsts,
+            [
+                PAGE,
+                2 * PAGE,
+                4 * PAGE,
+                4 * PAGE + 1,
+                5 * PAGE,
+                4 * PAGE + 2
+            ]
+        );
     }
 
     #[test]

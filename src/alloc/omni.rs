@@ -109,7 +109,7 @@ impl OmniBuilder {
     /// As [`BasicBuilder::build`].
     pub fn build(self) -> Result<OmniBlockAllocator, SpaceError> {
         let root = self.root.build()?;
-        let class = |size, number| Class::new(root.directory(), size, number, self.stripes);
+        let class = |size, number| Class::new(size, number, self.stripes);
         let large = class(ByteLen::ZERO, NO_CLASS);
         let sorted = self.classes.as_slice().iter().zip(0..);
         let sorted = sorted.map(|(&size, number)| Arc::new(class(size, number)));
@@ -163,7 +163,9 @@ impl Table {
     /// The class of the smallest slots that hold `len` bytes.
     #[inline]
     fn fit(&self, len: ByteLen) -> Option<&Class> {
-        let at = self.by_size.partition_point(|class| class.slot_size() < len);
+        let at = self
+            .by_size
+            .partition_point(|class| class.slot_size() < len);
         self.by_size.get(at).map(|class| &**class)
     }
 
@@ -415,7 +417,9 @@ impl OmniBlockAllocator {
         let guard = self.pin();
         let found = self.find(id, &guard)?;
         found.free()?;
-        self.root.directory().emptied(self.class_of(found), found, &guard);
+        self.root
+            .directory()
+            .emptied(self.class_of(found), found, &guard);
         Ok(())
     }
 
@@ -474,7 +478,10 @@ impl OmniBlockAllocator {
     }
 
     fn find<'g>(&'g self, id: ObjectId, guard: &'g Guard) -> Result<Found<'g>, FreeError> {
-        self.root.directory().find(id, guard).ok_or(FreeError::Foreign)
+        self.root
+            .directory()
+            .find(id, guard)
+            .ok_or(FreeError::Foreign)
     }
 
     fn class_of(&self, found: Found<'_>) -> &Class {
@@ -540,7 +547,9 @@ impl OmniBlockAllocator {
     ) {
         assert_eq!(ids.len(), extents.len(), "one place for each answer");
         let each = |at: usize, found: Option<Found<'_>>| {
-            extents[at] = found.ok_or(LookupError::Unknown).and_then(|found| found.extent());
+            extents[at] = found
+                .ok_or(LookupError::Unknown)
+                .and_then(|found| found.extent());
         };
         self.root.directory().find_many(ids, guard, each);
     }
@@ -595,7 +604,7 @@ impl OmniBlockAllocator {
 
     fn sum(&self, count: impl Fn(&crate::bitset::Block) -> u64) -> u64 {
         let (directory, guard) = (self.root.directory(), self.pin());
-        let blocks = directory.blocks(directory.index(), ObjectId::MIN, &guard);
+        let blocks = directory.blocks(ObjectId::MIN, &guard);
         blocks.map(count).sum()
     }
 
@@ -604,7 +613,12 @@ impl OmniBlockAllocator {
     /// The size classes as they are now.
     #[must_use]
     pub fn size_classes(&self) -> SizeClasses {
-        let sizes = self.table.get().by_size.iter().map(|class| class.slot_size());
+        let sizes = self
+            .table
+            .get()
+            .by_size
+            .iter()
+            .map(|class| class.slot_size());
         SizeClasses::new(sizes).expect("the table ascends")
     }
 
@@ -621,8 +635,13 @@ impl OmniBlockAllocator {
             return Err(ClassError::Zero);
         }
         self.table.replace(|table| {
-            let at = table.by_size.partition_point(|class| class.slot_size() < size);
-            let there = table.by_size.get(at).is_some_and(|class| class.slot_size() == size);
+            let at = table
+                .by_size
+                .partition_point(|class| class.slot_size() < size);
+            let there = table
+                .by_size
+                .get(at)
+                .is_some_and(|class| class.slot_size() == size);
             if there {
                 return Err(ClassError::NotAscending(size));
             }
@@ -630,7 +649,7 @@ impl OmniBlockAllocator {
                 return Err(ClassError::TooMany);
             }
             let number = table.by_size.len() as u32;
-            let class = Class::new(self.root.directory(), size, number, self.stripes);
+            let class = Class::new(size, number, self.stripes);
             let mut by_size = table.by_size.clone();
             by_size.insert(at, Arc::new(class));
             Ok(Table::new(by_size))
@@ -656,7 +675,6 @@ impl OmniBlockAllocator {
     pub fn collect(&self) {
         for class in self.classes() {
             class.collect(self.root.directory());
-            class.collect_index();
         }
         self.large.collect(self.root.directory());
         self.root.collect();
@@ -678,7 +696,7 @@ impl OmniBlockAllocator {
     #[must_use]
     pub fn memory(&self) -> usize {
         let (directory, guard) = (self.root.directory(), self.pin());
-        let blocks = directory.blocks(directory.index(), ObjectId::MIN, &guard);
+        let blocks = directory.blocks(ObjectId::MIN, &guard);
         let blocks: usize = blocks.map(size_of_val).sum();
         let classes: usize = self.classes().map(Class::memory).sum();
         size_of::<Self>() + blocks + classes + self.large.memory() + directory.index().memory()

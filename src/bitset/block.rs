@@ -39,6 +39,8 @@ pub(super) struct Head {
     span: Span,
     pub(super) marks: Marks,
     pub(super) grave: Canary,
+    /// The next block of the same owner; `list.rs`.
+    next: AtomicU64,
 }
 
 /// Which ids, which bytes: what a block is made of.
@@ -82,6 +84,7 @@ impl Block {
             span,
             marks: Marks::new(),
             grave: Canary::new(),
+            next: AtomicU64::new(0),
         };
         BlockBox::build(head, parts.words(), word)
     }
@@ -94,6 +97,11 @@ impl Block {
     #[inline]
     pub(super) fn parts(&self) -> Parts {
         Parts::of(self.head.span.last.get())
+    }
+
+    pub(super) fn link(&self) -> &AtomicU64 {
+        self.head.grave.touch();
+        &self.head.next
     }
 
     /// How many slots there are.

@@ -8,6 +8,7 @@
 //!   leased    1 bit a leaf word: somebody may turn its free slots into taken ones
 //!   touched   1 bit a leaf word: leased before (so its slots may have been given out)
 //! Marks     reserved, hidden and retired slots, sparse          (marks.rs, cell.rs, chain.rs)
+//! List      the blocks of one owner, linked through their heads          (list.rs)
 //! Leases    stripes, each naming one leased word of one block    (lease.rs, stripe.rs)
 //! runs      many slots in a row                                  (run.rs)
 //! ```
@@ -27,6 +28,7 @@ mod block;
 mod cell;
 mod chain;
 mod lease;
+mod list;
 mod live;
 mod marks;
 mod run;
@@ -34,8 +36,8 @@ mod stripe;
 
 pub(crate) use block::{Block, BlockBox, BlockRef, Span};
 pub(crate) use cell::Mark;
-pub(crate) use chain::{Link, Linked};
 pub(crate) use lease::{BlockSource, Leases, LocalStripe};
+pub(crate) use list::BlockList;
 pub(crate) use live::State;
 
 use crate::sync::SMALL;
