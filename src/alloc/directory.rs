@@ -209,11 +209,27 @@ impl Directory {
         &self.index
     }
 
+    /// The bytes of a live object.
+    #[inline]
+    pub(crate) fn locate(&self, id: ObjectId, guard: &Guard) -> Result<Extent, LookupError> {
+        let Some((slot, handle)) = self.index.offset_in(id, guard) else {
+            return Err(LookupError::Unknown);
+        };
+        let slot = SlotIndex::new(slot as u32);
+        // SAFETY: S1 H1: the index led to the block under `guard`; S2 the range of a block has as
+        // many ids as the block has slots.
+        let live = unsafe { handle.live_extent(slot) };
+        match live {
+            Some(extent) => Ok(extent),
+            None => self.found(handle, slot, guard).state(),
+        }
+    }
+
     /// The block and the slot that an id names, whatever the slot's state.
     #[inline]
     pub(crate) fn find<'g>(&'g self, id: ObjectId, guard: &'g Guard) -> Option<Found<'g>> {
-        let entry = self.index.entry_in(id, guard)?;
-        Some(self.found(id, entry, guard))
+        let (slot, handle) = self.index.offset_in(id, guard)?;
+        Some(self.found(handle, SlotIndex::new(slot as u32), guard))
     }
 
     /// [`Directory::find`] for many ids, interleaved.
@@ -229,23 +245,21 @@ impl Directory {
             let entries = &mut entries[..ids.len()];
             self.index.entries_many_in(ids, entries, guard);
             for (lane, (&id, entry)) in ids.iter().zip(&*entries).enumerate() {
-                let found = entry.map(|entry| self.found(id, entry, guard));
+                let found = entry.map(|(range, handle)| {
+                    let slot = id.get() - range.first().get();
+                    self.found(handle, SlotIndex::new(slot as u32), guard)
+                });
                 each(part * LANES + lane, found);
             }
         }
     }
 
     #[inline]
-    fn found<'g>(
-        &'g self,
-        id: ObjectId,
-        (range, handle): (IdRange, BlockRef),
-        guard: &'g Guard,
-    ) -> Found<'g> {
+    fn found<'g>(&'g self, handle: BlockRef, slot: SlotIndex, guard: &'g Guard) -> Found<'g> {
         Found {
             block: self.block(handle, guard),
             handle,
-            slot: SlotIndex::new((id.get() - range.first().get()) as u32),
+            slot,
         }
     }
 

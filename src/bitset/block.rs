@@ -22,9 +22,9 @@ use core::ptr::{self, NonNull};
 use std::alloc::{Layout, alloc, handle_alloc_error};
 
 use super::marks::Marks;
-use super::{ALL, BITS};
+use super::{ALL, BITS, bit_of, word_of};
 use crate::id::{ByteLen, Extent, FileOffset, ObjectId, SlotIndex};
-use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::cell::Canary;
 
 /// A range of equal slots, and which of them are live.
@@ -55,6 +55,16 @@ pub(crate) struct Span {
     pub(crate) last: SlotIndex,
     /// The owner's own tag.
     pub(crate) class: u32,
+}
+
+impl Span {
+    /// The bytes of a slot.
+    #[inline]
+    fn extent(&self, slot: SlotIndex) -> Extent {
+        // Within the space: the maker saw to it for the last slot.
+        let offset = self.first_offset.get() + u64::from(slot.get()) * self.slot_size.get();
+        Extent::new(FileOffset::new(offset), self.slot_size)
+    }
 }
 
 impl Block {
@@ -129,10 +139,7 @@ impl Block {
     /// The bytes of a slot.
     #[inline]
     pub(crate) fn extent(&self, slot: SlotIndex) -> Extent {
-        let span = &self.head.span;
-        // Within the space: the maker saw to it for the last slot.
-        let offset = span.first_offset.get() + u64::from(slot.get()) * span.slot_size.get();
-        Extent::new(FileOffset::new(offset), span.slot_size)
+        self.head.span.extent(slot)
     }
 
     /// The thin pointer to this block.
@@ -243,6 +250,28 @@ impl BlockRef {
         // SAFETY: S1 alive, by the caller; S2 the length is the one it was made with (B1);
         // S3 nobody has a `&mut Block` while shared pointers to it are about.
         unsafe { &*wide }
+    }
+
+    /// The bytes of a slot, if it is live: one look at its bit, which waits for no field of the
+    /// head.
+    ///
+    /// # Safety
+    /// S1: the block is not freed during the call; S2: `slot` is one of its slots.
+    #[inline]
+    pub(crate) unsafe fn live_extent(self, slot: SlotIndex) -> Option<Extent> {
+        // SAFETY: S1 alive, by the caller; nobody has a `&mut` to a shared block.
+        let head = unsafe { self.0.as_ref() };
+        head.grave.touch();
+        // SAFETY: S1 the words begin where the head ends: its size is a multiple of a word's
+        // alignment, by `Layout::extend` in `build`.
+        let words = unsafe { self.0.add(1) }.cast::<AtomicU64>();
+        // SAFETY: S2 the slot's word is one of the block's leaves (B1).
+        let leaf = unsafe { words.add(word_of(slot.get())) };
+        // SAFETY: S1, S2 as above.
+        let leaf = unsafe { leaf.as_ref() };
+        // Acquire [LIVE]: what its owner wrote before the publication.
+        let live = leaf.load(Acquire) & bit_of(slot.get()) != 0;
+        live.then(|| head.span.extent(slot))
     }
 
     /// The pointer with the length that its head tells.
