@@ -284,7 +284,7 @@ impl BasicAllocator {
     ///
     /// # Progress
     /// Wait-free.
-    #[inline]
+    #[inline(always)]
     pub fn locate_in(&self, id: ObjectId, guard: &Guard) -> Result<Extent, LookupError> {
         self.directory.locate(id, guard)
     }

@@ -516,7 +516,7 @@ impl OmniBlockAllocator {
     /// # Progress
     /// Wait-free: the steps of [`crate::RangeIndex::get_in`], one look at the slot's bit, and for
     /// an object that is not live a look through the marks of its neighbours.
-    #[inline]
+    #[inline(always)]
     pub fn locate_in(&self, id: ObjectId, guard: &Guard) -> Result<Extent, LookupError> {
         self.root.locate_in(id, guard)
     }

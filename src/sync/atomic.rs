@@ -134,7 +134,8 @@ pub(crate) mod count {
         STEPS.with(|steps| steps.set(steps.get() + 1));
     }
 
-    pub(crate) fn steps() -> u64 {
+    #[must_use]
+    pub fn steps() -> u64 {
         STEPS.with(Cell::get)
     }
 }
