@@ -232,28 +232,6 @@ impl Directory {
         Some(self.found(handle, SlotIndex::new(slot as u32), guard))
     }
 
-    /// [`Directory::find`] for many ids, interleaved.
-    pub(crate) fn find_many<'g>(
-        &'g self,
-        ids: &[ObjectId],
-        guard: &'g Guard,
-        mut each: impl FnMut(usize, Option<Found<'g>>),
-    ) {
-        const LANES: usize = 16;
-        let mut entries = [None; LANES];
-        for (part, ids) in ids.chunks(LANES).enumerate() {
-            let entries = &mut entries[..ids.len()];
-            self.index.entries_many_in(ids, entries, guard);
-            for (lane, (&id, entry)) in ids.iter().zip(&*entries).enumerate() {
-                let found = entry.map(|(range, handle)| {
-                    let slot = id.get() - range.first().get();
-                    self.found(handle, SlotIndex::new(slot as u32), guard)
-                });
-                each(part * LANES + lane, found);
-            }
-        }
-    }
-
     #[inline]
     fn found<'g>(&'g self, handle: BlockRef, slot: SlotIndex, guard: &'g Guard) -> Found<'g> {
         Found {
