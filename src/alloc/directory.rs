@@ -107,15 +107,6 @@ pub(crate) struct Found<'g> {
 }
 
 impl Found<'_> {
-    /// The bytes of a live slot, or why it is not live: one look at its bit.
-    #[inline]
-    pub(crate) fn extent(&self) -> Result<Extent, LookupError> {
-        if self.block.is_live(self.slot) {
-            return Ok(self.block.extent(self.slot));
-        }
-        self.state()
-    }
-
     /// Why a slot is not live; or that it has just become so.
     #[cold]
     fn state(&self) -> Result<Extent, LookupError> {

@@ -129,6 +129,7 @@ pub(crate) mod count {
         STEPS.with(|steps| steps.set(steps.get() + 1));
     }
 
+    /// The count so far.
     #[must_use]
     pub fn steps() -> u64 {
         STEPS.with(Cell::get)
