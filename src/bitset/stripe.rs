@@ -63,9 +63,12 @@ impl Stripe {
     /// The lock, if it is free.
     #[inline]
     pub(super) fn try_hold(&self) -> Option<Held<'_>> {
-        // Acquire [LOCK]: what the last holder wrote, and all that it saw of free slots.
-        let busy = self.lock.swap(true, Acquire);
-        (!busy).then_some(Held(self))
+        // Acquire [LOCK]: what the last holder wrote, and all that it saw of free slots. Relaxed on
+        // failure: nothing is looked at then. (Not a swap: a loser would write, beside the
+        // holder's store in `drop`, and loom orders such writes as the language does not.)
+        let free = self.lock.compare_exchange(false, true, Acquire, Relaxed);
+        // Lazily: a `Held` that is made and dropped lets go of a lock that is another's.
+        free.is_ok().then(|| Held(self))
     }
 }
 
