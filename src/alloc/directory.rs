@@ -107,15 +107,6 @@ pub(crate) struct Found<'g> {
 }
 
 impl Found<'_> {
-    /// The bytes of a live slot, or why it is not live: one look at its bit.
-    #[inline]
-    pub(crate) fn extent(&self) -> Result<Extent, LookupError> {
-        if self.block.is_live(self.slot) {
-            return Ok(self.block.extent(self.slot));
-        }
-        self.state()
-    }
-
     /// Why a slot is not live; or that it has just become so.
     #[cold]
     fn state(&self) -> Result<Extent, LookupError> {
@@ -209,43 +200,35 @@ impl Directory {
         &self.index
     }
 
-    /// The block and the slot that an id names, whatever the slot's state.
-    #[inline]
-    pub(crate) fn find<'g>(&'g self, id: ObjectId, guard: &'g Guard) -> Option<Found<'g>> {
-        let entry = self.index.entry_in(id, guard)?;
-        Some(self.found(id, entry, guard))
-    }
-
-    /// [`Directory::find`] for many ids, interleaved.
-    pub(crate) fn find_many<'g>(
-        &'g self,
-        ids: &[ObjectId],
-        guard: &'g Guard,
-        mut each: impl FnMut(usize, Option<Found<'g>>),
-    ) {
-        const LANES: usize = 16;
-        let mut entries = [None; LANES];
-        for (part, ids) in ids.chunks(LANES).enumerate() {
-            let entries = &mut entries[..ids.len()];
-            self.index.entries_many_in(ids, entries, guard);
-            for (lane, (&id, entry)) in ids.iter().zip(&*entries).enumerate() {
-                let found = entry.map(|entry| self.found(id, entry, guard));
-                each(part * LANES + lane, found);
-            }
+    /// The bytes of a live object.
+    #[inline(always)] // else the extent goes through memory, and a lookup costs half as much again
+    pub(crate) fn locate(&self, id: ObjectId, guard: &Guard) -> Result<Extent, LookupError> {
+        let Some((slot, handle)) = self.index.offset_in(id, guard) else {
+            return Err(LookupError::Unknown);
+        };
+        let slot = SlotIndex::new(slot as u32);
+        // SAFETY: S1 H1: the index led to the block under `guard`; S2 the range of a block has as
+        // many ids as the block has slots.
+        let live = unsafe { handle.live_extent(slot) };
+        match live {
+            Some(extent) => Ok(extent),
+            None => self.found(handle, slot, guard).state(),
         }
     }
 
+    /// The block and the slot that an id names, whatever the slot's state.
     #[inline]
-    fn found<'g>(
-        &'g self,
-        id: ObjectId,
-        (range, handle): (IdRange, BlockRef),
-        guard: &'g Guard,
-    ) -> Found<'g> {
+    pub(crate) fn find<'g>(&'g self, id: ObjectId, guard: &'g Guard) -> Option<Found<'g>> {
+        let (slot, handle) = self.index.offset_in(id, guard)?;
+        Some(self.found(handle, SlotIndex::new(slot as u32), guard))
+    }
+
+    #[inline]
+    fn found<'g>(&'g self, handle: BlockRef, slot: SlotIndex, guard: &'g Guard) -> Found<'g> {
         Found {
             block: self.block(handle, guard),
             handle,
-            slot: SlotIndex::new((id.get() - range.first().get()) as u32),
+            slot,
         }
     }
 

@@ -50,7 +50,7 @@ impl IdCounter {
         if self.single == self.single_end {
             let (page, next) = self.page_for(1)?;
             (self.next, self.single) = (next, page.first().get());
-            self.single_end = self.single.saturating_add(PAGE).min(u64::MAX - 1);
+            self.single_end = self.single.saturating_add(PAGE);
         }
         let first = ObjectId::new(self.single).ok_or(RangeError::OutOfIds)?;
         let range = IdRange::new(first, 1)?;

@@ -513,12 +513,12 @@ impl OmniBlockAllocator {
     /// # Progress
     /// Wait-free: the steps of [`crate::RangeIndex::get_in`], one look at the slot's bit, and for
     /// an object that is not live a look through the marks of its neighbours.
-    #[inline]
+    #[inline(always)]
     pub fn locate_in(&self, id: ObjectId, guard: &Guard) -> Result<Extent, LookupError> {
         self.root.locate_in(id, guard)
     }
 
-    /// The bytes of many objects at once: the lookups overlap. Pins once.
+    /// The bytes of many objects: one pin for all, and lookups that overlap.
     ///
     /// # Panics
     /// If the slices differ in length.
@@ -543,12 +543,11 @@ impl OmniBlockAllocator {
         guard: &Guard,
     ) {
         assert_eq!(ids.len(), extents.len(), "one place for each answer");
-        let each = |at: usize, found: Option<Found<'_>>| {
-            extents[at] = found
-                .ok_or(LookupError::Unknown)
-                .and_then(|found| found.extent());
-        };
-        self.root.directory().find_many(ids, guard, each);
+        // One after the other: the processor overlaps some ten lookups by itself, and going down
+        // level by level cost five times as much where the index is in the cache, as it is here.
+        for (&id, extent) in ids.iter().zip(extents) {
+            *extent = self.root.locate_in(id, guard);
+        }
     }
 
     /// Whether the id is that of a live object. Pins.

@@ -21,7 +21,7 @@ use core::ops::Deref;
 use core::ptr::{self, NonNull};
 use std::alloc::{Layout, alloc, handle_alloc_error};
 
-use super::leaf;
+use super::leaf::{self, Leaf};
 use super::marks::Marks;
 use super::parts::{Parts, Place};
 use super::{ALL, BITS};
@@ -58,6 +58,16 @@ pub(crate) struct Span {
     pub(crate) last: SlotIndex,
     /// The owner's own tag.
     pub(crate) class: u32,
+}
+
+impl Span {
+    /// The bytes of a slot.
+    #[inline]
+    fn extent(&self, slot: SlotIndex) -> Extent {
+        // Within the space: the maker saw to it for the last slot.
+        let offset = self.first_offset.get() + u64::from(slot.get()) * self.slot_size.get();
+        Extent::new(FileOffset::new(offset), self.slot_size)
+    }
 }
 
 impl Block {
@@ -140,10 +150,7 @@ impl Block {
     /// The bytes of a slot.
     #[inline]
     pub(crate) fn extent(&self, slot: SlotIndex) -> Extent {
-        let span = &self.head.span;
-        // Within the space: the maker saw to it for the last slot.
-        let offset = span.first_offset.get() + u64::from(slot.get()) * span.slot_size.get();
-        Extent::new(FileOffset::new(offset), span.slot_size)
+        self.head.span.extent(slot)
     }
 
     /// The thin pointer to this block.
@@ -192,6 +199,28 @@ impl BlockRef {
         // SAFETY: S1 alive, by the caller; S2 the length is the one it was made with (B1);
         // S3 nobody has a `&mut Block` while shared pointers to it are about.
         unsafe { &*wide }
+    }
+
+    /// The bytes of a slot, if it is live: one look at its bit, which waits for no field of the
+    /// head.
+    ///
+    /// # Safety
+    /// S1: the block is not freed during the call; S2: `slot` is one of its slots.
+    #[inline]
+    pub(crate) unsafe fn live_extent(self, slot: SlotIndex) -> Option<Extent> {
+        // SAFETY: S1 alive, by the caller; nobody has a `&mut` to a shared block.
+        let head = unsafe { self.0.as_ref() };
+        head.grave.touch();
+        let place = head.parts.place(slot.get());
+        // SAFETY: S1 the words begin where the head ends: its size is a multiple of a word's
+        // alignment, by `Layout::extend` in `build`.
+        let words = unsafe { self.0.add(1) }.cast::<AtomicU64>();
+        // SAFETY: S2 the slot's word is one of the block's leaves (B1).
+        let leaf = unsafe { words.add(place.word()) };
+        // SAFETY: S1, S2 as above.
+        let leaf = unsafe { leaf.as_ref() };
+        let live = Leaf(leaf).look().live() & place.bit() != 0;
+        live.then(|| head.span.extent(slot))
     }
 
     /// The pointer with the length that its head tells.
