@@ -193,7 +193,7 @@ fn rows() -> Vec<(&'static str, &'static str, Option<usize>, Model)> {
         row(
             "OmniBlockAllocator",
             "locate | alloc, free",
-            None,
+            Some(2),
             Box::new(|| {
                 let omni = classes();
                 let first = omni.alloc(ByteLen::new(64)).expect("a slot");
