@@ -71,7 +71,9 @@ impl Slots for FreeList {
 
     fn build() -> Self {
         let queue = ArrayQueue::new(SLOTS);
-        (0..SLOTS as u32).for_each(|slot| drop(queue.push(slot)));
+        for slot in 0..SLOTS as u32 {
+            queue.push(slot).expect("room for every slot");
+        }
         Self(queue)
     }
 

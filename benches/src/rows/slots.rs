@@ -71,7 +71,8 @@ impl<'a, S: Slots> Worker<'a, S> {
         held.shuffle(&mut dice);
         let keep = (share as f64 * load.fill) as usize;
         held.drain(keep..).for_each(|slot| pool.give(slot));
-        let range = 0..keep.max(BURST);
+        // Of what is left of them at the end of a burst.
+        let range = 0..keep.saturating_sub(BURST).max(1);
         let picks = (0..BURST * 64).map(|_| dice.random_range(range.clone())).collect();
         Self { pool, held, picks }
     }
@@ -95,7 +96,7 @@ impl<'a, S: Slots> Worker<'a, S> {
     fn give_and_take(&mut self, burst: usize) {
         let from = burst % 64 * BURST;
         for &pick in &self.picks[from..from + BURST] {
-            let slot = self.held.swap_remove(pick % self.held.len());
+            let slot = self.held.swap_remove(pick);
             self.pool.give(slot);
         }
         self.held.extend((0..BURST).map_while(|_| self.pool.take()));

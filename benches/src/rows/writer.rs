@@ -15,7 +15,7 @@ use crate::ours::{Index, id};
 use crate::peers::ranges::RangeMap;
 use crate::report::{Line, Report};
 use crate::rounds::Series;
-use crate::sets::{self, Ranges, window};
+use crate::sets::{self, Ranges, Window, window};
 use crate::ticks;
 
 /// A thousand inserts a second at a million ranges, against none.
@@ -81,8 +81,8 @@ struct Stage {
     index: Index,
     stable: Ranges,
     moving: Vec<(u64, u64)>,
-    /// How many writes were done; tells which is next.
-    written: AtomicU64,
+    /// How many writes were done to the index, and to the table; tells which is next.
+    written: [AtomicU64; 2],
 }
 
 impl Stage {
@@ -90,19 +90,19 @@ impl Stage {
         let (stable, mut moving) = sets::dense(2 * n).hold_out(2);
         moving.shuffle(&mut sets::dice(3));
         let index = Index::build(&stable);
-        Self { index, stable, moving, written: AtomicU64::new(0) }
+        Self { index, stable, moving, written: Default::default() }
     }
 
-    fn read(&self, ids: &[u64], timed: usize) -> Tail {
+    fn read(&self, ids: Window<'_, u64>, timed: usize) -> Tail {
         let guard = self.index.hold();
         latency::of(ids, timed, |id| self.index.get(id, &guard))
     }
 
     /// Which range the next write is about, and whether it comes or goes.
-    fn next(&self) -> ((u64, u64), bool) {
+    fn next(&self, written: &AtomicU64) -> ((u64, u64), bool) {
         // Relaxed: there is one writer at a time.
-        let number = self.written.load(Relaxed) as usize;
-        self.written.store(number as u64 + 1, Relaxed);
+        let number = written.load(Relaxed) as usize;
+        written.store(number as u64 + 1, Relaxed);
         let comes = number / self.moving.len() % 2 == 0;
         (self.moving[number % self.moving.len()], comes)
     }
@@ -111,7 +111,7 @@ impl Stage {
     fn write(&self, stop: &AtomicBool, rate: u64) -> u64 {
         let mut count = 0;
         while !stop.load(Relaxed) {
-            let ((first, len), comes) = self.next();
+            let ((first, len), comes) = self.next(&self.written[0]);
             if comes {
                 self.index.insert(first, len, 1);
             } else {
@@ -131,7 +131,7 @@ impl Stage {
         let start = ticks::now();
         let mut count = 0;
         while !stop.load(Relaxed) {
-            let ((first, _), comes) = self.next();
+            let ((first, _), comes) = self.next(&self.written[1]);
             table.set(first, u64::from(comes));
             count += 1;
             let due = start + (count as f64 * every) as u64;
