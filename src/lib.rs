@@ -5,14 +5,18 @@ compile_error!("mapless needs 64-bit atomics");
 
 #[cfg(feature = "alloc")]
 mod alloc;
+#[cfg(feature = "alloc")]
+mod bitset;
 mod id;
 #[cfg(feature = "index")]
 mod index;
 mod sync;
 
+#[cfg(feature = "alloc")]
+pub use alloc::*;
 pub use id::{
     ByteLen, Extent, FileOffset, IdRange, MAX_RANGE_LEN, ObjectId, Overflow, RangeError, SlotIndex,
 };
 #[cfg(feature = "index")]
-pub use index::{InsertError, Iter, LoadError, RangeIndex, RemoveError, ReplaceError, Value};
+pub use index::*;
 pub use sync::epoch::{Domain, Guard};

@@ -1,0 +1,287 @@
+//! One size class: its blocks, who leases which words of them, and what waits for readers.
+//!
+//! # Shape
+//! ```text
+//! leases ──> words of blocks          alloc, reserve: two read-modify-writes, no lock
+//! blocks     first id ──> block       looked through when a leased word runs out
+//! limbo      retired slots            behind a lock; free again after the epoch
+//! ```
+//!
+//! # Invariants
+//! * C1  `blocks` and the directory's index hold the same blocks of this class, but for the moment
+//!   in which one is added or removed, which the class's lock covers.
+//! * C2  A block is removed only after all its leases were revoked while no slot was taken.
+//!
+//! # Progress
+//! `take` is lock-free, and blocks on nothing; growing, giving back and reclaiming block on locks.
+//!
+//! # Checked by
+//! `loom-tests/omni.rs` (C1, C2); `proptests/omni.rs`; `tests/stress_omni.rs`.
+#![allow(unsafe_code)] // `BlockSource` is a contract about how long blocks live; C2 keeps it
+
+use core::fmt;
+
+use super::classes::ClassUse;
+use super::directory::{Directory, Found, Retired, Reuse, Wanted};
+use super::error::AllocError;
+use crate::bitset::{BITS, Block, BlockRef, BlockSource, Leases};
+use crate::id::{ByteLen, ObjectId, SlotIndex};
+use crate::index::RangeIndex;
+use crate::sync::atomic::{AtomicU64, Ordering::*};
+use crate::sync::epoch::{Guard, Limbo};
+use crate::sync::lock::{Mutex, MutexGuard};
+
+/// A size and all slots of it.
+pub(crate) struct Class {
+    slot_size: ByteLen,
+    number: u32,
+    leases: Leases,
+    blocks: RangeIndex<BlockRef>,
+    /// The first id of the block that had a free word last: a hint.
+    cursor: AtomicU64,
+    /// The slots of all blocks; changes under the lock of `spare`.
+    slots: AtomicU64,
+    /// An unused block that is kept, so that one object to and fro does not make and break ranges.
+    spare: Mutex<Option<ObjectId>>,
+    limbo: Mutex<Limbo<Retired>>,
+}
+
+/// A class's blocks as the leases look through them.
+pub(crate) struct Blocks<'a> {
+    class: &'a Class,
+    directory: &'a Directory,
+}
+
+// SAFETY: S1 the blocks come from the index under a guard, and are removed from it, and freed an
+// epoch later, only after `Leases::revoke` (C2).
+unsafe impl BlockSource for Blocks<'_> {
+    fn find(&self, look: &mut dyn FnMut(&Block) -> bool) -> bool {
+        let guard = self.directory.domain().pin();
+        // Relaxed: a hint where to begin.
+        let start = ObjectId::new(self.class.cursor.load(Relaxed)).unwrap_or(ObjectId::MIN);
+        let mut look_at = |block: &Block| {
+            let found = look(block);
+            if found {
+                // Relaxed: a hint where to begin.
+                self.class.cursor.store(block.span().first_id.get(), Relaxed);
+            }
+            found
+        };
+        let blocks = &self.class.blocks;
+        let from_start = self.directory.blocks(blocks, start, &guard);
+        let before = self.directory.blocks(blocks, ObjectId::MIN, &guard);
+        let before = before.take_while(|block| block.span().first_id < start);
+        from_start.chain(before).any(&mut look_at)
+    }
+}
+
+impl Class {
+    pub(crate) fn new(
+        directory: &Directory,
+        slot_size: ByteLen,
+        number: u32,
+        stripes: Option<usize>,
+    ) -> Self {
+        Self {
+            slot_size,
+            number,
+            leases: Leases::new(stripes),
+            blocks: RangeIndex::with_domain(directory.domain()),
+            cursor: AtomicU64::new(0),
+            slots: AtomicU64::new(0),
+            spare: Mutex::new(None),
+            limbo: Mutex::new(Limbo::new()),
+        }
+    }
+
+    pub(crate) fn slot_size(&self) -> ByteLen {
+        self.slot_size
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// What a growth policy is told.
+    pub(crate) fn usage(&self) -> ClassUse {
+        ClassUse {
+            slot_size: self.slot_size,
+            // Relaxed: a policy's hint; `grow` compares it under the lock.
+            slots: self.slots.load(Relaxed),
+        }
+    }
+
+    /// Takes a free slot of the blocks that there are.
+    #[inline]
+    pub(crate) fn take<R>(
+        &self,
+        directory: &Directory,
+        land: impl FnMut(&Block, SlotIndex) -> R,
+    ) -> Option<R> {
+        let blocks = Blocks { class: self, directory };
+        self.leases.take(None, &blocks, land)
+    }
+
+    /// Takes `n` free slots in a row and makes them live; the first one's id.
+    pub(crate) fn take_run(&self, directory: &Directory, n: u64) -> Option<ObjectId> {
+        let guard = directory.domain().pin();
+        let mut blocks = directory.blocks(&self.blocks, ObjectId::MIN, &guard);
+        blocks.find_map(|block| Some(block.id(self.leases.take_run(block, n)?)))
+    }
+
+    /// Adds a block of `slots` slots, unless somebody else did since `seen`.
+    pub(crate) fn grow(
+        &self,
+        directory: &Directory,
+        seen: ClassUse,
+        slots: u32,
+    ) -> Result<(), AllocError> {
+        let _lock = self.spare.lock();
+        if self.usage() != seen {
+            return Ok(());
+        }
+        let wanted = Wanted {
+            slot_size: self.slot_size,
+            last: SlotIndex::new(slots - 1),
+            class: self.number,
+            align: 1,
+            near: None,
+        };
+        let (handle, ids, _) = directory.add(wanted, |_| ())?;
+        self.adopt(handle, ids.first(), slots.into());
+        Ok(())
+    }
+
+    /// Enters a block that the directory's index leads to. Under the lock, or before anybody else
+    /// knows the class.
+    pub(crate) fn adopt(&self, handle: BlockRef, first: ObjectId, slots: u64) {
+        let ids = crate::id::IdRange::new(first, slots).expect("the ids of a block");
+        self.blocks.insert(ids, handle).expect("ids are issued once (N1)");
+        // Relaxed: a hint where to begin.
+        self.cursor.store(first.get(), Relaxed);
+        // Relaxed: under the lock; elsewhere a policy's hint.
+        self.slots.fetch_add(slots, Relaxed);
+    }
+
+    /// A slot of `found` was emptied: gives the block back if it is unused and not the spare one.
+    #[inline]
+    pub(crate) fn emptied(&self, directory: &Directory, found: Found<'_>, guard: &Guard) {
+        let word = (found.slot.get() / BITS) as usize;
+        if found.block.live_word(word) == Some(0) && found.block.is_unused() {
+            self.unused(directory, found, guard);
+        }
+    }
+
+    #[cold]
+    fn unused(&self, directory: &Directory, found: Found<'_>, guard: &Guard) {
+        let mut spare = self.spare.lock();
+        let first = found.block.span().first_id;
+        let keeps = |id| self.is_unused(directory, id, guard);
+        if *spare == Some(first) || !spare.is_some_and(keeps) {
+            *spare = Some(first);
+            return;
+        }
+        self.give_back(directory, found, &spare, guard);
+    }
+
+    fn is_unused(&self, directory: &Directory, first: ObjectId, guard: &Guard) -> bool {
+        let found = directory.find(first, guard);
+        found.is_some_and(|found| found.block.is_unused())
+    }
+
+    /// Removes a block if nobody uses it; whether it did.
+    fn give_back(
+        &self,
+        directory: &Directory,
+        found: Found<'_>,
+        _lock: &MutexGuard<'_, Option<ObjectId>>,
+        guard: &Guard,
+    ) -> bool {
+        let block = found.block;
+        if !self.leases.revoke(block) {
+            return false;
+        }
+        let removed = self.blocks.remove(block.span().first_id);
+        removed.expect("a block is removed once (C2)");
+        // Relaxed: under the lock; elsewhere a policy's hint.
+        self.slots.fetch_sub(block.slots(), Relaxed);
+        directory.remove(block, found.handle, Reuse::AfterEpoch, guard);
+        true
+    }
+
+    /// Gives back all unused blocks, the spare one too.
+    pub(crate) fn trim(&self, directory: &Directory) {
+        let guard = directory.domain().pin();
+        let mut spare = self.spare.lock();
+        *spare = None;
+        let firsts: Vec<ObjectId> = directory
+            .blocks(&self.blocks, ObjectId::MIN, &guard)
+            .map(|block| block.span().first_id)
+            .collect();
+        for first in firsts {
+            if let Some(found) = directory.find(first, &guard) {
+                self.give_back(directory, found, &spare, &guard);
+            }
+        }
+    }
+
+    /// Lets a retired slot wait for the readers.
+    pub(crate) fn retire(&self, directory: &Directory, retired: Retired, guard: &Guard) {
+        let bytes = usize::try_from(retired.bytes().get()).unwrap_or(usize::MAX);
+        self.limbo.lock().push(retired, bytes, guard);
+        self.reap(directory);
+    }
+
+    /// Makes the slots free that nobody looks at any more; whether there were any.
+    pub(crate) fn reap(&self, directory: &Directory) -> bool {
+        let mut any = false;
+        while let Some(batch) = self.take_ripe() {
+            any = true;
+            let guard = directory.domain().pin();
+            for retired in batch {
+                let found = directory.release(retired, &guard);
+                directory.emptied(self, found, &guard);
+            }
+        }
+        any
+    }
+
+    fn take_ripe(&self) -> Option<Vec<Retired>> {
+        self.limbo.lock().take_ripe()
+    }
+
+    /// Moves the epoch on, then as `reap`.
+    pub(crate) fn collect(&self, directory: &Directory) -> bool {
+        if self.limbo.lock().len() == 0 {
+            return false;
+        }
+        let guard = directory.domain().pin();
+        self.limbo.lock().seal(&guard);
+        drop(guard);
+        directory.domain().nudge();
+        self.reap(directory)
+    }
+
+    /// How many bytes the class has beside its blocks.
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>() + self.leases.memory() + self.blocks.memory()
+    }
+
+    pub(crate) fn collect_index(&self) {
+        self.blocks.collect();
+    }
+
+    /// Whether no slot of a block is taken, and from now on none will be.
+    pub(crate) fn revoke(&self, block: &Block) -> bool {
+        self.leases.revoke(block)
+    }
+}
+
+impl fmt::Debug for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Class")
+            .field("slot_size", &self.slot_size)
+            .field("blocks", &self.blocks.len())
+            .finish_non_exhaustive()
+    }
+}
