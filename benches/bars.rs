@@ -26,7 +26,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(name: &str, measure: fn(Config) -> mapless_benches::report::Report, config: Config) -> std::io::Result<()> {
+fn run(
+    name: &str,
+    measure: fn(Config) -> mapless_benches::report::Report,
+    config: Config,
+) -> std::io::Result<()> {
     eprintln!("measuring {name} ..");
     let machine = machine::describe();
     let report = measure(config);
@@ -47,11 +51,19 @@ struct Options {
 
 impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut config = Config { rounds: 15, quick: false };
+        let mut config = Config {
+            rounds: 15,
+            quick: false,
+        };
         let mut rows = Vec::new();
         while let Some(arg) = args.next() {
             match arg.as_str() {
-                "--quick" => config = Config { rounds: 3, quick: true },
+                "--quick" => {
+                    config = Config {
+                        rounds: 3,
+                        quick: true,
+                    }
+                }
                 "--rounds" => config.rounds = number(args.next())?,
                 name => rows.push(row(name)?),
             }
@@ -64,17 +76,24 @@ impl Options {
 }
 
 fn number(arg: Option<String>) -> Result<usize, String> {
-    let number = arg.and_then(|arg| arg.parse().ok()).filter(|&number| number > 0);
+    let number = arg
+        .and_then(|arg| arg.parse().ok())
+        .filter(|&number| number > 0);
     number.ok_or_else(|| "--rounds wants a number".to_owned())
 }
 
 fn row(name: &str) -> Result<Row, String> {
     let mut all = ROWS.iter().chain(EXTRAS);
     let found = all.find(|(known, _)| *known == name);
-    found.copied().ok_or_else(|| format!("there is no row {name}"))
+    found
+        .copied()
+        .ok_or_else(|| format!("there is no row {name}"))
 }
 
 fn usage() -> String {
     let names: Vec<_> = ROWS.iter().chain(EXTRAS).map(|(name, _)| *name).collect();
-    format!("usage: bars [--quick] [--rounds N] [ROW..]\nrows: {}", names.join(" "))
+    format!(
+        "usage: bars [--quick] [--rounds N] [ROW..]\nrows: {}",
+        names.join(" ")
+    )
 }

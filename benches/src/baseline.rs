@@ -37,9 +37,17 @@ impl Table {
             assert_eq!((start - base) % (1 << bits), 0, "an unaligned range");
             let end = start + len;
             let covered = (start - base) >> bits..=(end - 1 - base) >> bits;
-            entries[*covered.start() as usize..=*covered.end() as usize].fill(Entry { start, end, value });
+            entries[*covered.start() as usize..=*covered.end() as usize].fill(Entry {
+                start,
+                end,
+                value,
+            });
         }
-        Self { base, bits, entries }
+        Self {
+            base,
+            bits,
+            entries,
+        }
     }
 
     /// Of the dense set.
@@ -50,7 +58,8 @@ impl Table {
 
     #[inline(always)]
     fn entry(&self, id: u64) -> Option<&Entry> {
-        self.entries.get((id.wrapping_sub(self.base) >> self.bits) as usize)
+        self.entries
+            .get((id.wrapping_sub(self.base) >> self.bits) as usize)
     }
 
     /// The value of the range that has this id, or 0.
@@ -100,8 +109,8 @@ pub struct Bare {
     blocks: Vec<BareBlock>,
 }
 
-/// A range of slots: where it is in both spaces.
-#[derive(Clone, Copy, Debug)]
+/// A range of slots: where it is in both spaces, and which slots are live.
+#[derive(Clone, Debug)]
 pub struct Place {
     /// The first id.
     pub first: u64,
@@ -111,29 +120,30 @@ pub struct Place {
     pub offset: u64,
     /// Bytes of a slot.
     pub slot_size: u64,
+    /// One bit a slot.
+    pub words: Vec<u64>,
+}
+
+impl Place {
+    fn shared_words(&self) -> impl Iterator<Item = AtomicU64> + '_ {
+        self.words.iter().map(|word| AtomicU64::new(*word))
+    }
 }
 
 impl Bare {
-    /// Over ranges that begin at multiples of `2^bits`; slot `n` of place `i` is live if `live`
-    /// says so.
+    /// Over ranges that begin at multiples of `2^bits` from the first one on.
     #[must_use]
-    pub fn new(bits: u32, places: &[Place], live: impl Fn(u64) -> bool) -> Self {
+    pub fn new(bits: u32, places: &[Place]) -> Self {
         let numbered = places.iter().zip(0..);
         let spans = numbered.map(|(place, number)| (place.first, place.slots, number));
         let table = Table::new(bits, spans);
-        let block = |place: &Place| {
-            let words = vec![0u64; place.slots.div_ceil(64) as usize];
-            let mut block = BareBlock {
-                first_offset: place.offset,
-                slot_size: place.slot_size,
-                words: words.into_iter().map(AtomicU64::new).collect(),
-            };
-            for slot in (0..place.slots).filter(|slot| live(place.first + slot)) {
-                *block.words[(slot / 64) as usize].get_mut() |= 1 << (slot % 64);
-            }
-            block
+        let block = |place: &Place| BareBlock {
+            first_offset: place.offset,
+            slot_size: place.slot_size,
+            words: place.shared_words().collect(),
         };
-        Self { table, blocks: places.iter().map(block).collect() }
+        let blocks = places.iter().map(block).collect();
+        Self { table, blocks }
     }
 
     /// Where the object is and how long its slot is, if it is live.
@@ -160,25 +170,27 @@ pub struct Lean {
 impl Lean {
     /// Over the same ranges as [`Bare`].
     #[must_use]
-    pub fn new(bits: u32, places: &[Place], live: impl Fn(u64) -> bool) -> Self {
+    pub fn new(bits: u32, places: &[Place]) -> Self {
         let mut words = Vec::new();
         let mut spans = Vec::new();
         for place in places {
             spans.push((place.first, place.slots, words.len() as u64));
-            let from = words.len();
-            words.resize_with(from + place.slots.div_ceil(64) as usize, || AtomicU64::new(0));
-            for slot in (0..place.slots).filter(|slot| live(place.first + slot)) {
-                *words[from + (slot / 64) as usize].get_mut() |= 1 << (slot % 64);
-            }
+            words.extend(place.shared_words());
         }
-        Self { table: Table::new(bits, spans), words: words.into() }
+        let table = Table::new(bits, spans);
+        Self {
+            table,
+            words: words.into(),
+        }
     }
 
     /// 1 if the object is live.
     #[inline(always)]
     #[must_use]
     pub fn is_live(&self, id: u64) -> u64 {
-        let Some((start, from)) = self.table.find(id) else { return 0 };
+        let Some((start, from)) = self.table.find(id) else {
+            return 0;
+        };
         let slot = id - start;
         let word = self.words.get((from + slot / 64) as usize);
         word.map_or(0, |word| word.load(Relaxed) >> (slot % 64) & 1)
@@ -215,7 +227,9 @@ impl OneWordRadix {
     #[must_use]
     pub fn get(&self, id: u64) -> u64 {
         let key = id >> DENSE_BITS;
-        let Some(leaf) = self.tops.get((key >> RADIX_BITS) as usize) else { return 0 };
+        let Some(leaf) = self.tops.get((key >> RADIX_BITS) as usize) else {
+            return 0;
+        };
         leaf[(key as usize) % (1 << RADIX_BITS)].load(Relaxed)
     }
 }

@@ -20,7 +20,9 @@ pub fn timed(steps: usize, run: impl FnOnce()) -> f64 {
 /// Looks all of them up.
 #[inline(always)]
 pub fn touch(ids: &[u64], get: impl Fn(u64) -> u64) {
-    let sum = ids.iter().fold(0, |sum: u64, &id| sum.wrapping_add(get(id)));
+    let sum = ids
+        .iter()
+        .fold(0, |sum: u64, &id| sum.wrapping_add(get(id)));
     black_box(sum);
 }
 
@@ -73,7 +75,9 @@ pub fn together<T>(
             scope.spawn(move || run(number))
         };
         let handles: Vec<_> = (0..threads).map(spawn).collect();
-        let answers = handles.into_iter().map(|handle| handle.join().expect("a bench thread"));
+        let answers = handles
+            .into_iter()
+            .map(|handle| handle.join().expect("a bench thread"));
         answers.sum()
     });
     sum / threads as f64

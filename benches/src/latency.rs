@@ -42,7 +42,11 @@ pub fn of(ids: Window<'_, u64>, batch: usize, get: impl Fn(u64) -> u64) -> Tail 
         let ticks = seen.value_at_quantile(p) as f64 - empty;
         ticks.max(1.0) / ticks::per_ns()
     };
-    Tail { p50: ns(0.5), p99: ns(0.99), p999: ns(0.999) }
+    Tail {
+        p50: ns(0.5),
+        p99: ns(0.99),
+        p999: ns(0.999),
+    }
 }
 
 /// What measuring nothing takes: the mean of the lower half, since the counter goes in steps.

@@ -39,7 +39,11 @@ impl Config {
     /// `full`, or a hundredth of it (at least 1,000) in a smoke test.
     #[must_use]
     pub fn size(self, full: usize) -> usize {
-        if self.quick { (full / 100).max(1000) } else { full }
+        if self.quick {
+            (full / 100).max(1000)
+        } else {
+            full
+        }
     }
 
     /// The steps of one side in one round: about `full`.

@@ -61,7 +61,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -75,7 +79,9 @@ fn cpu_field(name: &str) -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let found = text.lines().find(|line| line.starts_with(name));
     let value = found.and_then(|line| line.split_once(':'));
-    value.map_or("unknown", |(_, value)| value.trim()).to_owned()
+    value
+        .map_or("unknown", |(_, value)| value.trim())
+        .to_owned()
 }
 
 fn memory_kib() -> u64 {

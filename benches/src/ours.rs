@@ -1,7 +1,11 @@
 //! This crate, behind the interfaces of the peers.
 
-use mapless::{BlockAllocator, ByteLen, Guard, IdRange, ObjectId, RangeIndex};
+use mapless::{
+    BlockAllocator, ByteLen, Extent, Guard, IdRange, LookupError, ObjectId, OmniBlockAllocator,
+    RangeIndex, RangeSnapshot,
+};
 
+use crate::baseline::Place;
 use crate::drive::BATCH;
 use crate::peers::ranges::RangeMap;
 use crate::peers::slots::{SLOTS, Slots};
@@ -58,7 +62,9 @@ impl RangeMap for Index {
 
     #[inline]
     fn insert(&self, first: u64, len: u64, value: u64) {
-        self.0.insert(range(first, len), value).expect("a disjoint range");
+        self.0
+            .insert(range(first, len), value)
+            .expect("a disjoint range");
     }
 }
 
@@ -68,7 +74,9 @@ impl Index {
     pub fn get_many(&self, ids: &[ObjectId; BATCH], guard: &Guard) -> u64 {
         let mut answers = [None; BATCH];
         self.0.get_many_in(ids, &mut answers, guard);
-        answers.iter().fold(0, |sum, answer| sum.wrapping_add(answer.unwrap_or(0)))
+        answers
+            .iter()
+            .fold(0, |sum, answer| sum.wrapping_add(answer.unwrap_or(0)))
     }
 }
 
@@ -93,4 +101,89 @@ impl Slots for Block {
     fn give(&self, slot: u64) {
         self.0.free(id(slot)).expect("a live slot");
     }
+}
+
+/// [`OmniBlockAllocator`], filled with objects.
+#[derive(Debug)]
+pub struct Objects {
+    omni: OmniBlockAllocator,
+    /// The ids, in the order of their allocation.
+    pub ids: Vec<u64>,
+}
+
+impl Objects {
+    /// Objects of these sizes.
+    #[must_use]
+    pub fn fill(sizes: &[u64]) -> Self {
+        let omni = OmniBlockAllocator::new();
+        let alloc = |&len: &u64| omni.alloc(ByteLen::new(len)).expect("room").get();
+        let ids = sizes.iter().map(alloc).collect();
+        Self { omni, ids }
+    }
+
+    /// The same without the list of ids, which is no part of the allocator.
+    #[must_use]
+    pub fn fill_uncounted(sizes: &[u64]) -> Self {
+        let omni = OmniBlockAllocator::new();
+        for &len in sizes {
+            omni.alloc(ByteLen::new(len)).expect("room");
+        }
+        Self {
+            omni,
+            ids: Vec::new(),
+        }
+    }
+
+    /// How many ranges the objects are in.
+    #[must_use]
+    pub fn ranges(&self) -> usize {
+        self.omni.snapshot().ranges.len()
+    }
+
+    /// The ranges, for a bare table over them.
+    #[must_use]
+    pub fn places(&self) -> Vec<Place> {
+        let ranges = self.omni.snapshot().ranges.into_iter();
+        let place = |range: RangeSnapshot| Place {
+            first: range.ids.first().get(),
+            slots: range.ids.len(),
+            offset: range.offset.get(),
+            slot_size: range.slot_size.get(),
+            words: range.words,
+        };
+        ranges.map(place).collect()
+    }
+
+    /// Enters the allocator.
+    #[must_use]
+    pub fn pin(&self) -> Guard {
+        self.omni.pin()
+    }
+
+    /// Offset and length, summed up; 0 for none.
+    #[inline(always)]
+    pub fn locate_in(&self, raw: u64, guard: &Guard) -> u64 {
+        self.omni.locate_in(id(raw), guard).map_or(0, digest)
+    }
+
+    /// The same, with a pin of its own.
+    #[inline(always)]
+    #[must_use]
+    pub fn locate(&self, raw: u64) -> u64 {
+        self.omni.locate(id(raw)).map_or(0, digest)
+    }
+
+    /// A batch, interleaved.
+    #[inline(always)]
+    pub fn locate_many(&self, ids: &[ObjectId; BATCH], guard: &Guard) -> u64 {
+        let mut extents = [Err(LookupError::Unknown); BATCH];
+        self.omni.locate_many_in(ids, &mut extents, guard);
+        let found = extents.iter().flatten();
+        found.fold(0, |sum: u64, extent| sum.wrapping_add(digest(*extent)))
+    }
+}
+
+#[inline(always)]
+fn digest(extent: Extent) -> u64 {
+    extent.offset.get() + extent.len.get()
 }

@@ -70,9 +70,23 @@ impl Line {
         Self::new(work.into(), ours, theirs, ratios, Bar::None)
     }
 
+    /// Our figure itself must be at most `most`.
+    pub fn absolute(work: impl Into<String>, ours: &Series, most: f64) -> Self {
+        let nobody = Series::new("-", Vec::new());
+        let ratios = ours.values.clone();
+        Self::new(work.into(), ours, &nobody, ratios, Bar::AtMost(most))
+    }
+
     fn new(work: String, ours: &Series, theirs: &Series, ratios: Vec<f64>, bar: Bar) -> Self {
         let (ours, against) = (ours.clone(), theirs.clone());
-        Self { work, unit: "ns", ours, against, ratios, bar }
+        Self {
+            work,
+            unit: "ns",
+            ours,
+            against,
+            ratios,
+            bar,
+        }
     }
 
     /// The same line in another unit.
@@ -108,7 +122,12 @@ impl Line {
 
 impl Report {
     /// Adds figures without a comparison.
-    pub fn note(&mut self, work: &str, unit: &'static str, series: impl IntoIterator<Item = Series>) {
+    pub fn note(
+        &mut self,
+        work: &str,
+        unit: &'static str,
+        series: impl IntoIterator<Item = Series>,
+    ) {
         for one in series {
             self.figures.push((work.to_owned(), unit, one));
         }
@@ -132,7 +151,11 @@ impl Report {
         if !self.figures.is_empty() {
             text += "\n| work | who | median | least to most |\n|---|---|---|---|\n";
             for (work, unit, series) in &self.figures {
-                let Spread { median, least, most } = series.spread();
+                let Spread {
+                    median,
+                    least,
+                    most,
+                } = series.spread();
                 let (name, range) = (&series.name, format!("{} to {}", num(least), num(most)));
                 text += &format!("| {work} | {name} | {} {unit} | {range} |\n", num(median));
             }
@@ -146,9 +169,10 @@ impl Report {
     /// Those of the file system.
     pub fn save(&self, folder: &Path, row: &str, machine: &Value) -> io::Result<PathBuf> {
         fs::create_dir_all(folder)?;
-        let figures = self.figures.iter().map(|(work, unit, one)| {
-            json!({ "work": work, "unit": unit, "series": series(one) })
-        });
+        let figures = self
+            .figures
+            .iter()
+            .map(|(work, unit, one)| json!({ "work": work, "unit": unit, "series": series(one) }));
         let record = json!({
             "row": row,
             "date": machine::today(),
@@ -190,7 +214,13 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ratio = Spread::of(&self.ratios);
         let ours = num(self.ours.spread().median);
-        let theirs = num(self.against.spread().median);
+        let theirs = match self.against.values.as_slice() {
+            [] => "-".to_owned(),
+            some => {
+                let median = num(Spread::of(some).median);
+                format!("{}: {median} {}", self.against.name, self.unit)
+            }
+        };
         let met = match self.met() {
             Some(true) => "yes",
             Some(false) => "**no**",
@@ -198,14 +228,8 @@ impl fmt::Display for Line {
         };
         writeln!(
             f,
-            "| {} | {ours} {unit} | {}: {theirs} {unit} | {:.2} ({:.2} to {:.2}) | {} | {met} |",
-            self.work,
-            self.against.name,
-            ratio.median,
-            ratio.least,
-            ratio.most,
-            self.bar,
-            unit = self.unit,
+            "| {} | {ours} {} | {theirs} | {:.2} ({:.2} to {:.2}) | {} | {met} |",
+            self.work, self.unit, ratio.median, ratio.least, ratio.most, self.bar,
         )
     }
 }

@@ -86,7 +86,11 @@ pub fn race(rounds: usize, mut sides: Vec<Side<'_>>) -> Vec<Series> {
     let mut values = vec![Vec::with_capacity(rounds); sides.len()];
     for round in 0..=rounds {
         for turn in 0..sides.len() {
-            let number = if round % 2 == 0 { turn } else { sides.len() - 1 - turn };
+            let number = if round % 2 == 0 {
+                turn
+            } else {
+                sides.len() - 1 - turn
+            };
             let figure = (sides[number].run)(round);
             if round > 0 {
                 values[number].push(figure);
@@ -94,5 +98,8 @@ pub fn race(rounds: usize, mut sides: Vec<Side<'_>>) -> Vec<Series> {
         }
     }
     let names = sides.into_iter().map(|side| side.name);
-    names.zip(values).map(|(name, values)| Series { name, values }).collect()
+    names
+        .zip(values)
+        .map(|(name, values)| Series { name, values })
+        .collect()
 }

@@ -26,7 +26,10 @@ pub fn dice(seed: u64) -> SmallRng {
 #[must_use]
 pub fn dense(n: usize) -> Ranges {
     let span = |i: usize| ((i as u64 + 1) << DENSE_BITS, 1 << DENSE_BITS);
-    Ranges { name: "dense", spans: (0..n).map(span).collect() }
+    Ranges {
+        name: "dense",
+        spans: (0..n).map(span).collect(),
+    }
 }
 
 /// Ranges of 1 to 2^40 ids with gaps of 0 to 2^40 ids, both log-uniform.
@@ -41,7 +44,10 @@ pub fn gaps(n: usize) -> Ranges {
         spans.push((first, len));
         next = first + len;
     }
-    Ranges { name: "gaps", spans }
+    Ranges {
+        name: "gaps",
+        spans,
+    }
 }
 
 /// 1 to `2^bits`, its logarithm uniform.
@@ -78,10 +84,20 @@ impl Ranges {
     pub fn hold_out(&self, nth: usize) -> (Self, Vec<(u64, u64)>) {
         let (mut kept, mut out) = (Vec::new(), Vec::new());
         for (i, &span) in self.spans.iter().enumerate() {
-            if i % nth == nth / 2 { out.push(span) } else { kept.push(span) }
+            if i % nth == nth / 2 {
+                out.push(span)
+            } else {
+                kept.push(span)
+            }
         }
         out.shuffle(&mut dice(11));
-        (Self { name: self.name, spans: kept }, out)
+        (
+            Self {
+                name: self.name,
+                spans: kept,
+            },
+            out,
+        )
     }
 
     /// The spans with their values.
@@ -107,5 +123,8 @@ pub fn window<T>(all: &[T], round: usize, steps: usize) -> Window<'_, T> {
     let steps = steps.min(all.len());
     let windows = all.len() / steps;
     let nth = |n: usize| &all[n % windows * steps..][..steps];
-    Window { warm: nth(round), timed: nth(round + 1) }
+    Window {
+        warm: nth(round),
+        timed: nth(round + 1),
+    }
 }

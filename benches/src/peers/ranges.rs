@@ -60,7 +60,9 @@ impl RangeMap for LockedBTree {
     fn hold(&self) {}
 
     fn build(ranges: &Ranges) -> Self {
-        let entries = ranges.entries().map(|(first, len, value)| (first, (len, value)));
+        let entries = ranges
+            .entries()
+            .map(|(first, len, value)| (first, (len, value)));
         Self(RwLock::new(entries.collect()))
     }
 
@@ -190,7 +192,10 @@ impl RangeMap for SortedArray {
     type Held<'a> = ();
 
     fn new() -> Self {
-        Self { firsts: Vec::new(), rest: Vec::new() }
+        Self {
+            firsts: Vec::new(),
+            rest: Vec::new(),
+        }
     }
 
     fn hold(&self) {}
@@ -198,16 +203,25 @@ impl RangeMap for SortedArray {
     fn build(ranges: &Ranges) -> Self {
         Self {
             firsts: ranges.entries().map(|(first, ..)| first).collect(),
-            rest: ranges.entries().map(|(_, len, value)| (len, value)).collect(),
+            rest: ranges
+                .entries()
+                .map(|(_, len, value)| (len, value))
+                .collect(),
         }
     }
 
     #[inline]
     fn get<'a>(&'a self, id: u64, (): &()) -> u64 {
         let place = self.firsts.partition_point(|&first| first <= id);
-        let Some(place) = place.checked_sub(1) else { return 0 };
+        let Some(place) = place.checked_sub(1) else {
+            return 0;
+        };
         let (len, value) = self.rest[place];
-        if id - self.firsts[place] < len { value } else { 0 }
+        if id - self.firsts[place] < len {
+            value
+        } else {
+            0
+        }
     }
 
     fn insert(&self, _: u64, _: u64, _: u64) {

@@ -32,12 +32,20 @@ struct Plan {
 fn random(set: &Ranges) -> Plan {
     let (mut kept, timed) = set.hold_out(11);
     kept.spans.shuffle(&mut sets::dice(5));
-    Plan { set: set.name, before: kept.spans, timed }
+    Plan {
+        set: set.name,
+        before: kept.spans,
+        timed,
+    }
 }
 
 fn append(set: &Ranges, n: usize) -> Plan {
     let (before, timed) = set.spans.split_at(n);
-    Plan { set: set.name, before: before.to_vec(), timed: timed.to_vec() }
+    Plan {
+        set: set.name,
+        before: before.to_vec(),
+        timed: timed.to_vec(),
+    }
 }
 
 fn compare(config: Config, kind: &str, plan: &Plan, most: f64) -> Report {
@@ -48,7 +56,9 @@ fn compare(config: Config, kind: &str, plan: &Plan, most: f64) -> Report {
         contender::<Skip>(plan),
     ];
     let series = race(config.rounds, sides);
-    let [ours, btree, checked, skip] = &series[..] else { unreachable!() };
+    let [ours, btree, checked, skip] = &series[..] else {
+        unreachable!()
+    };
     let n = plan.before.len();
     let work = format!("`insert` at {n} ranges ({}), {kind}", plan.set);
     let mut report = Report::default();

@@ -1,5 +1,6 @@
 //! Lookups in an index of ranges.
 
+use crate::Config;
 use crate::baseline::{OneWordRadix, Table};
 use crate::drive::{BATCH, batched, dependent, independent};
 use crate::ours::{self, Index};
@@ -7,7 +8,6 @@ use crate::peers::ranges::{CheckedBTree, LockedBTree, RangeMap, Skip, SortedArra
 use crate::report::{Line, Report};
 use crate::rounds::{Series, Side, race, side};
 use crate::sets::{self, Ranges, window};
-use crate::Config;
 
 /// How many different ids are asked for.
 const QUERIES: usize = 1 << 21;
@@ -31,15 +31,23 @@ fn get_in_dense(config: Config, n: usize) -> Report {
     let (table, radix) = (Table::dense(&set), OneWordRadix::dense(&set));
     let mut maps = Maps::build(&set);
     let mut sides = vec![
-        side("bare table", |round| dependent(window(&ids, round, steps), |id| table.get(id))),
-        side("one-word radix", |round| dependent(window(&ids, round, steps), |id| radix.get(id))),
+        side("bare table", |round| {
+            dependent(window(&ids, round, steps), |id| table.get(id))
+        }),
+        side("one-word radix", |round| {
+            dependent(window(&ids, round, steps), |id| radix.get(id))
+        }),
     ];
     sides.extend(maps.dependent(&ids, steps));
     let series = race(config.rounds, sides);
     let work = format!("`get_in`, dependent, {n} dense ranges");
-    let [bare, radix, rest @ ..] = &series[..] else { unreachable!() };
+    let [bare, radix, rest @ ..] = &series[..] else {
+        unreachable!()
+    };
     let mut report = ahead_of_peers(&work, rest);
-    report.lines.insert(0, Line::at_most(&work, &rest[0], bare, 1.5));
+    report
+        .lines
+        .insert(0, Line::at_most(&work, &rest[0], bare, 1.5));
     report.lines.insert(1, Line::beside(&work, &rest[0], radix));
     report
 }
@@ -49,12 +57,17 @@ fn get_in_gaps(config: Config, n: usize) -> Report {
     let ids = set.queries(config.size(QUERIES));
     let mut maps = Maps::build(&set);
     let series = race(config.rounds, maps.dependent(&ids, config.steps(250_000)));
-    ahead_of_peers(&format!("`get_in`, dependent, {n} ranges with gaps"), &series)
+    ahead_of_peers(
+        &format!("`get_in`, dependent, {n} ranges with gaps"),
+        &series,
+    )
 }
 
 /// The bars against the peers; ours comes first.
 fn ahead_of_peers(work: &str, series: &[Series]) -> Report {
-    let [ours, skip, tree, btree] = series else { unreachable!() };
+    let [ours, skip, tree, btree] = series else {
+        unreachable!()
+    };
     let mut report = Report::default();
     report.lines.push(Line::ahead(work, ours, skip, 2.0));
     report.lines.push(Line::ahead(work, ours, tree, 2.0));
@@ -114,17 +127,26 @@ pub fn get_many(config: Config) -> Report {
         let ids = ours::ids(&raw);
         let steps = config.steps(1_000_000);
         let (index, table) = (Index::build(&set), Table::dense(&set));
-        let series = race(config.rounds, vec![
-            side("ours", |round| {
-                let guard = index.hold();
-                batched(window(&ids, round, steps), |batch| index.get_many(batch, &guard))
-            }),
-            side("bare table, interleaved", |round| {
-                batched(window(&raw, round, steps), |batch| table_many(&table, batch))
-            }),
-        ]);
+        let series = race(
+            config.rounds,
+            vec![
+                side("ours", |round| {
+                    let guard = index.hold();
+                    batched(window(&ids, round, steps), |batch| {
+                        index.get_many(batch, &guard)
+                    })
+                }),
+                side("bare table, interleaved", |round| {
+                    batched(window(&raw, round, steps), |batch| {
+                        table_many(&table, batch)
+                    })
+                }),
+            ],
+        );
         let work = format!("`get_many`, {BATCH} at a time, {n} dense ranges");
-        report.lines.push(Line::at_most(work, &series[0], &series[1], 2.0));
+        report
+            .lines
+            .push(Line::at_most(work, &series[0], &series[1], 2.0));
     }
     report
 }
@@ -132,7 +154,9 @@ pub fn get_many(config: Config) -> Report {
 fn table_many(table: &Table, batch: &[u64; BATCH]) -> u64 {
     let mut answers = [0; BATCH];
     table.get_many(batch, &mut answers);
-    answers.iter().fold(0, |sum, answer| sum.wrapping_add(*answer))
+    answers
+        .iter()
+        .fold(0, |sum, answer| sum.wrapping_add(*answer))
 }
 
 /// Every layout on both sets, dependent and independent: a table for the design document.
@@ -166,7 +190,10 @@ fn layouts_of(config: Config, set: &Ranges) -> Report {
 fn layout<M: RangeMap>(config: Config, set: &Ranges, ids: &[u64]) -> Report {
     let map = M::build(set);
     let steps = config.steps(250_000);
-    let sides = vec![independent_side(&map, ids, steps), dependent_side(&map, ids, steps)];
+    let sides = vec![
+        independent_side(&map, ids, steps),
+        dependent_side(&map, ids, steps),
+    ];
     named(set, race(config.rounds.min(5), sides), &["indep", "dep"])
 }
 
@@ -185,11 +212,21 @@ fn bare(config: Config, set: &Ranges, ids: &[u64]) -> Report {
     let steps = config.steps(1_000_000);
     let ids = |round| window(ids, round, steps);
     let sides = vec![
-        side("bare table", |round| independent(ids(round), |id| table.get(id))),
-        side("bare table", |round| dependent(ids(round), |id| table.get(id))),
-        side("bare table", |round| batched(ids(round), |batch| table_many(&table, batch))),
-        side("one-word radix", |round| independent(ids(round), |id| radix.get(id))),
-        side("one-word radix", |round| dependent(ids(round), |id| radix.get(id))),
+        side("bare table", |round| {
+            independent(ids(round), |id| table.get(id))
+        }),
+        side("bare table", |round| {
+            dependent(ids(round), |id| table.get(id))
+        }),
+        side("bare table", |round| {
+            batched(ids(round), |batch| table_many(&table, batch))
+        }),
+        side("one-word radix", |round| {
+            independent(ids(round), |id| radix.get(id))
+        }),
+        side("one-word radix", |round| {
+            dependent(ids(round), |id| radix.get(id))
+        }),
     ];
     let modes = ["indep", "dep", "16 interleaved", "indep", "dep"];
     named(set, race(config.rounds.min(5), sides), &modes)

@@ -42,8 +42,12 @@ fn compare(config: Config, work: &str, least: f64, load: Load) -> Report {
     ];
     let series = race(config.rounds, sides);
     let mut report = Report::default();
-    report.lines.push(Line::ahead(work, &series[0], &series[1], least));
-    report.lines.push(Line::beside(work, &series[0], &series[2]));
+    report
+        .lines
+        .push(Line::ahead(work, &series[0], &series[1], least));
+    report
+        .lines
+        .push(Line::beside(work, &series[0], &series[2]));
     report
 }
 
@@ -73,16 +77,22 @@ impl<'a, S: Slots> Worker<'a, S> {
         held.drain(keep..).for_each(|slot| pool.give(slot));
         // Of what is left of them at the end of a burst.
         let range = 0..keep.saturating_sub(BURST).max(1);
-        let picks = (0..BURST * 64).map(|_| dice.random_range(range.clone())).collect();
+        let picks = (0..BURST * 64)
+            .map(|_| dice.random_range(range.clone()))
+            .collect();
         Self { pool, held, picks }
     }
 
     /// ns of an alloc and a free.
     fn run(mut self, steps: usize) -> f64 {
         if self.held.is_empty() {
-            timed(steps, || (0..steps / BURST).for_each(|_| self.take_and_give()))
+            timed(steps, || {
+                (0..steps / BURST).for_each(|_| self.take_and_give())
+            })
         } else {
-            timed(steps, || (0..steps / BURST).for_each(|burst| self.give_and_take(burst)))
+            timed(steps, || {
+                (0..steps / BURST).for_each(|burst| self.give_and_take(burst))
+            })
         }
     }
 
@@ -105,11 +115,22 @@ impl<'a, S: Slots> Worker<'a, S> {
 
 /// An alloc that finds every slot taken.
 pub fn refusal(config: Config) -> Report {
-    let series = race(config.rounds, vec![full::<Block>(config), full::<Sharded>(config), full::<FreeList>(config)]);
+    let series = race(
+        config.rounds,
+        vec![
+            full::<Block>(config),
+            full::<Sharded>(config),
+            full::<FreeList>(config),
+        ],
+    );
     let work = format!("alloc refused, {SLOTS} slots taken");
     let mut report = Report::default();
-    report.lines.push(Line::at_most(&work, &series[0], &series[1], 0.5));
-    report.lines.push(Line::beside(&work, &series[0], &series[2]));
+    report
+        .lines
+        .push(Line::at_most(&work, &series[0], &series[1], 0.5));
+    report
+        .lines
+        .push(Line::beside(&work, &series[0], &series[2]));
     report
 }
 
@@ -117,5 +138,9 @@ fn full<'a, S: Slots + 'a>(config: Config) -> Side<'a> {
     let steps = config.steps(1_000_000);
     let pool = S::build();
     while pool.take().is_some() {}
-    side(S::NAME, move |_| timed(steps, || (0..steps).for_each(|_| assert!(pool.take().is_none()))))
+    side(S::NAME, move |_| {
+        timed(steps, || {
+            (0..steps).for_each(|_| assert!(pool.take().is_none()))
+        })
+    })
 }

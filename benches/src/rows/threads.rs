@@ -22,7 +22,9 @@ pub fn lookups(config: Config) -> Report {
     let btree = LockedBTree::build(&set);
     let (ids, index) = (&ids[..], &index);
     let sides = vec![
-        scaling(ARRAY, ids, steps, |ids| independent(ids, |id| table.get(id))),
+        scaling(ARRAY, ids, steps, |ids| {
+            independent(ids, |id| table.get(id))
+        }),
         scaling("get_in", ids, steps, |ids| {
             let guard = index.hold();
             independent(ids, |id| index.get(id, &guard))
@@ -30,7 +32,9 @@ pub fn lookups(config: Config) -> Report {
         scaling("get", ids, steps, |ids| {
             independent(ids, |raw| index.0.get(id(raw)).unwrap_or(0))
         }),
-        scaling("array, dependent", ids, steps, |ids| dependent(ids, |id| table.get(id))),
+        scaling("array, dependent", ids, steps, |ids| {
+            dependent(ids, |id| table.get(id))
+        }),
         scaling("get_in, dependent", ids, steps, |ids| {
             let guard = index.hold();
             dependent(ids, |id| index.get(id, &guard))
@@ -40,12 +44,16 @@ pub fn lookups(config: Config) -> Report {
         }),
     ];
     let series = race(config.rounds, sides);
-    let [array, get_in, get, array_dep, get_in_dep, btree] = &series[..] else { unreachable!() };
+    let [array, get_in, get, array_dep, get_in_dep, btree] = &series[..] else {
+        unreachable!()
+    };
     let work = |what| format!("2 threads against 1, {what}, {} ranges", set.len());
     let line = |what, ours, array| Line::at_least(work(what), ours, array, 0.97).in_unit("x");
     let mut report = Report::default();
     report.lines.push(line("`get_in`", get_in, array));
-    report.lines.push(line("`get_in` dependent", get_in_dep, array_dep));
+    report
+        .lines
+        .push(line("`get_in` dependent", get_in_dep, array_dep));
     report.lines.push(line("`get`", get, array));
     report.note(&work("RwLock<BTreeMap>"), "x", [btree.clone()]);
     report

@@ -27,7 +27,11 @@ pub fn slow(config: Config) -> Report {
         let ids = window(&ids, round, config.steps(1 << 21));
         for (with, tails) in tails.iter_mut().enumerate() {
             let run = || stage.read(ids, TIMED);
-            let tail = if with == 1 { beside(|stop| stage.write(stop, 1000), run).0 } else { run() };
+            let tail = if with == 1 {
+                beside(|stop| stage.write(stop, 1000), run).0
+            } else {
+                run()
+            };
             tails.push(round, tail);
         }
     }
@@ -35,9 +39,15 @@ pub fn slow(config: Config) -> Report {
     let [some, none] = [some.series("1,000 inserts/s"), none.series("no writer")];
     let work = |what: &str| format!("{TIMED} `get_in` beside 1,000 inserts/s, {what}");
     let mut report = Report::default();
-    report.lines.push(Line::beside(work("p50"), &some[0], &none[0]));
-    report.lines.push(Line::beside(work("p99"), &some[1], &none[1]));
-    report.lines.push(Line::at_most(work("p99.9"), &some[2], &none[2], 2.0));
+    report
+        .lines
+        .push(Line::beside(work("p50"), &some[0], &none[0]));
+    report
+        .lines
+        .push(Line::beside(work("p99"), &some[1], &none[1]));
+    report
+        .lines
+        .push(Line::at_most(work("p99.9"), &some[2], &none[2], 2.0));
     report
 }
 
@@ -63,15 +73,28 @@ fn flat_out_at(config: Config, n: usize, timed: usize) -> Report {
         ours.push(round, tail);
         rates.push(rate);
         let read = || latency::of(ids, timed, |id| table.get(id));
-        bare.push(round, beside(|stop| stage.store(&table, stop, rate), read).0);
+        bare.push(
+            round,
+            beside(|stop| stage.store(&table, stop, rate), read).0,
+        );
     }
     let [ours, bare] = [ours.series("ours"), bare.series("bare atomic words")];
-    let work = |what: &str| format!("{timed} `get_in` beside a writer flat out, {n} ranges, {what}");
+    let work =
+        |what: &str| format!("{timed} `get_in` beside a writer flat out, {n} ranges, {what}");
     let mut report = Report::default();
-    report.lines.push(Line::at_most(work("p50"), &ours[0], &bare[0], 1.5));
-    report.lines.push(Line::at_most(work("p99"), &ours[1], &bare[1], 1.5));
-    report.lines.push(Line::beside(work("p99.9"), &ours[2], &bare[2]));
-    let rate = Series::new("ours", rates.into_iter().skip(1).map(|rate| rate / 1e6).collect());
+    report
+        .lines
+        .push(Line::at_most(work("p50"), &ours[0], &bare[0], 1.5));
+    report
+        .lines
+        .push(Line::at_most(work("p99"), &ours[1], &bare[1], 1.5));
+    report
+        .lines
+        .push(Line::beside(work("p99.9"), &ours[2], &bare[2]));
+    let rate = Series::new(
+        "ours",
+        rates.into_iter().skip(1).map(|rate| rate / 1e6).collect(),
+    );
     report.note(&work("writes"), "M/s", [rate]);
     report
 }
@@ -90,7 +113,12 @@ impl Stage {
         let (stable, mut moving) = sets::dense(2 * n).hold_out(2);
         moving.shuffle(&mut sets::dice(3));
         let index = Index::build(&stable);
-        Self { index, stable, moving, written: Default::default() }
+        Self {
+            index,
+            stable,
+            moving,
+            written: Default::default(),
+        }
     }
 
     fn read(&self, ids: Window<'_, u64>, timed: usize) -> Tail {
@@ -172,6 +200,10 @@ impl Tails {
 
     fn series(&self, name: &str) -> [Series; 3] {
         let of = |pick: fn(&Tail) -> f64| Series::new(name, self.0.iter().map(pick).collect());
-        [of(|tail| tail.p50), of(|tail| tail.p99), of(|tail| tail.p999)]
+        [
+            of(|tail| tail.p50),
+            of(|tail| tail.p99),
+            of(|tail| tail.p999),
+        ]
     }
 }
