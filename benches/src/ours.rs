@@ -1,8 +1,8 @@
 //! This crate, behind the interfaces of the peers.
 
 use mapless::{
-    BlockAllocator, ByteLen, Extent, Guard, IdRange, LookupError, ObjectId, OmniBlockAllocator,
-    RangeIndex, RangeSnapshot,
+    BlockAllocator, ByteLen, Extent, Guard, IdRange, LocalAlloc, LookupError, ObjectId,
+    OmniBlockAllocator, RangeIndex, RangeSnapshot,
 };
 
 use crate::baseline::Place;
@@ -56,7 +56,7 @@ impl RangeMap for Index {
     }
 
     #[inline]
-    fn get<'a>(&'a self, raw: u64, guard: &Guard) -> u64 {
+    fn get(&self, raw: u64, guard: &Guard) -> u64 {
         self.0.get_in(id(raw), guard).unwrap_or(0)
     }
 
@@ -85,6 +85,8 @@ impl Index {
 pub struct Block(BlockAllocator);
 
 impl Slots for Block {
+    type Hand<'a> = &'a BlockAllocator;
+
     const NAME: &'static str = "mapless BlockAllocator";
 
     fn build() -> Self {
@@ -92,14 +94,46 @@ impl Slots for Block {
         Self(block.expect("a block"))
     }
 
-    #[inline]
-    fn take(&self) -> Option<u64> {
-        self.0.alloc().ok().map(ObjectId::get)
+    fn hand(&self) -> &BlockAllocator {
+        &self.0
     }
 
     #[inline]
-    fn give(&self, slot: u64) {
-        self.0.free(id(slot)).expect("a live slot");
+    fn take(hand: &&BlockAllocator) -> Option<u64> {
+        hand.alloc().ok().map(ObjectId::get)
+    }
+
+    #[inline]
+    fn give(hand: &&BlockAllocator, slot: u64) {
+        hand.free(id(slot)).expect("a live slot");
+    }
+}
+
+/// The same through a [`LocalAlloc`] a thread.
+#[derive(Debug)]
+pub struct Local(Block);
+
+impl Slots for Local {
+    type Hand<'a> = (LocalAlloc<'a>, &'a BlockAllocator);
+
+    const NAME: &'static str = "mapless LocalAlloc";
+
+    fn build() -> Self {
+        Self(Block::build())
+    }
+
+    fn hand(&self) -> Self::Hand<'_> {
+        (self.0.0.local(), &self.0.0)
+    }
+
+    #[inline]
+    fn take((local, _): &Self::Hand<'_>) -> Option<u64> {
+        local.alloc().ok().map(ObjectId::get)
+    }
+
+    #[inline]
+    fn give((_, block): &Self::Hand<'_>, slot: u64) {
+        block.free(id(slot)).expect("a live slot");
     }
 }
 
@@ -155,7 +189,6 @@ impl Objects {
     }
 
     /// Enters the allocator.
-    #[must_use]
     pub fn pin(&self) -> Guard {
         self.omni.pin()
     }

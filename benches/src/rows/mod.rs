@@ -7,6 +7,7 @@ pub mod insert;
 pub mod objects;
 pub mod ranges;
 pub mod slots;
+pub mod spaces;
 pub mod threads;
 pub mod writer;
 
@@ -33,5 +34,6 @@ pub const ROWS: &[Row] = &[
 pub const EXTRAS: &[Row] = &[
     ("maps", objects::maps),
     ("locate-many", objects::locate_many),
+    ("spaces", spaces::spaces),
     ("layouts", ranges::layouts),
 ];

@@ -1,5 +1,7 @@
 //! From an id to its bytes, at 2.65 million objects of mixed classes.
 
+use std::collections::HashSet;
+
 use rand::seq::SliceRandom;
 
 use crate::Config;
@@ -64,7 +66,8 @@ fn hashed(sizes: &[u64]) -> Vec<(u64, (u64, u32))> {
     (1..).zip(sizes).map(place).collect()
 }
 
-/// Ours; the bare tables over the very same ranges, ids and bits; and one over ranges of 1,024
+/// Ours; the bare tables over the very same ranges, ids and bits (but for ranges of one slot, of
+/// which several share the ids of one table entry: those are not asked for); and one over ranges of 1,024
 /// slots, with ids of its own. Ids are in random order.
 struct Stage {
     ours: Objects,
@@ -80,7 +83,10 @@ impl Stage {
         let sizes = sizes(config.size(OBJECTS));
         let mut ours = Objects::fill(&sizes);
         let mut ids = std::mem::take(&mut ours.ids);
-        let places = ours.places();
+        let (places, single): (Vec<_>, Vec<_>) =
+            ours.places().into_iter().partition(|place| place.slots > 1);
+        let single: HashSet<u64> = single.iter().map(|place| place.first).collect();
+        ids.retain(|id| !single.contains(id));
         let small = small_places(sizes.len() as u64);
         let first = small[0].first;
         let mut small_ids: Vec<u64> = (first..first + sizes.len() as u64).collect();

@@ -131,7 +131,7 @@ impl Stage {
         // Relaxed: there is one writer at a time.
         let number = written.load(Relaxed) as usize;
         written.store(number as u64 + 1, Relaxed);
-        let comes = number / self.moving.len() % 2 == 0;
+        let comes = (number / self.moving.len()) & 1 == 0;
         (self.moving[number % self.moving.len()], comes)
     }
 
