@@ -26,7 +26,7 @@ pub struct Tail {
 /// empty measurement takes. The figures are of the whole batch.
 pub fn of(ids: Window<'_, u64>, batch: usize, get: impl Fn(u64) -> u64) -> Tail {
     touch(ids.warm, &get);
-    let mut seen = Histogram::<u64>::new(3).expect("three digits");
+    let mut seen = Histogram::<u64>::new_with_max(1 << 40, 3).expect("three digits");
     let none = black_box(0);
     let mut last = 0;
     for batch in ids.timed.chunks_exact(batch) {
