@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::Instant;
 
+use crate::cores::stay_on;
 use crate::sets::Window;
 
 /// How many lookups are interleaved.
@@ -56,8 +57,8 @@ pub fn batched<T>(ids: Window<'_, T>, get_many: impl Fn(&[T; BATCH]) -> u64) -> 
     timed(ids.timed.len() / BATCH * BATCH, || run(ids.timed))
 }
 
-/// Runs `prepare`, then `work` with what it made, on `threads` threads at once, and returns the
-/// mean of what they answer. Each measures itself, after all are prepared.
+/// Runs `prepare`, then `work` with what it made, on `threads` threads at once, each on a core of its
+/// own, and returns the mean of what they answer. Each measures itself, after all are prepared.
 pub fn together<T>(
     threads: usize,
     prepare: impl Fn(usize) -> T + Sync,
@@ -65,6 +66,7 @@ pub fn together<T>(
 ) -> f64 {
     let gate = Barrier::new(threads);
     let run = |number| {
+        stay_on(number);
         let prepared = prepare(number);
         gate.wait();
         work(prepared)

@@ -21,6 +21,7 @@ pub const ROWS: &[Row] = &[
     ("locate", objects::locate),
     ("get-many", ranges::get_many),
     ("get-in", ranges::get_in),
+    ("get-in-10m", ranges::get_in_10m),
     ("threads", threads::lookups),
     ("threads-objects", objects::threads),
     ("writer-slow", writer::slow),

@@ -10,6 +10,7 @@ use rand::seq::SliceRandom;
 
 use crate::Config;
 use crate::baseline::AtomicTable;
+use crate::cores::stay_on;
 use crate::latency::{self, TIMED, Tail};
 use crate::ours::{Index, id};
 use crate::peers::ranges::RangeMap;
@@ -30,7 +31,7 @@ pub fn slow(config: Config) -> Report {
             let tail = if with == 1 {
                 beside(|stop| stage.write(stop, 1000), run).0
             } else {
-                run()
+                alone(run)
             };
             tails.push(round, tail);
         }
@@ -169,20 +170,36 @@ impl Stage {
     }
 }
 
-/// Runs `read` while a thread writes; how it went, and how many writes there were a second.
-fn beside<T>(write: impl Fn(&AtomicBool) -> u64 + Sync, read: impl FnOnce() -> T) -> (T, f64) {
+/// Runs `read` on one core while a thread on another writes; how it went, and how many writes
+/// there were a second.
+fn beside<T: Send>(
+    write: impl Fn(&AtomicBool) -> u64 + Sync,
+    read: impl FnOnce() -> T + Send,
+) -> (T, f64) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
+            stay_on(1);
             let start = ticks::now();
             let count = write(&stop);
             let ns = (ticks::now() - start) as f64 / ticks::per_ns();
             count as f64 / ns * 1e9
         });
         std::thread::sleep(Duration::from_millis(5));
-        let answer = read();
+        let answer = alone(read);
         stop.store(true, Relaxed);
         (answer, writer.join().expect("the writer"))
+    })
+}
+
+/// Runs `read` on one core, where it always runs.
+fn alone<T: Send>(read: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            stay_on(0);
+            read()
+        });
+        reader.join().expect("the reader")
     })
 }
 
