@@ -50,7 +50,8 @@ impl Load {
             "empty"
         };
         let Self { threads, burst, .. } = self;
-        format!("alloc + free, {state}, {threads} threads, {burst} at a time")
+        let s = if threads == 1 { "" } else { "s" };
+        format!("alloc + free, {state}, {threads} thread{s}, {burst} at a time")
     }
 
     /// How many times faster than sharded-slab it must be.
