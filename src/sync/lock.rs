@@ -1,7 +1,7 @@
 //! A mutex that is never poisoned: no user code runs under any lock of this crate, so a panic
 //! can leave nothing half done that the next holder would have to know of.
 
-use std::sync::{LockResult, PoisonError};
+use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 
 #[cfg(all(loom, feature = "loom"))]
 use loom::sync as imp;
@@ -25,5 +25,15 @@ impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         let result: LockResult<_> = self.0.lock();
         result.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock, if it is free: never waits.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let result: TryLockResult<_> = self.0.try_lock();
+        match result {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }

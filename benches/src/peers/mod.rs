@@ -1,0 +1,5 @@
+//! What others have built, behind one small interface for each kind of work.
+
+pub mod objects;
+pub mod ranges;
+pub mod slots;

@@ -1,0 +1,512 @@
+//! One index from ids to blocks, over one address space: what the root and the classes share.
+//!
+//! # Shape
+//! ```text
+//! index   ids ──> block            lookups: a guard, no lock
+//! root    space, ids, limbo        writers: one lock, taken for whole ranges only
+//! ```
+//! A large object is a block of one slot, so a lookup knows no cases.
+//!
+//! # Invariants
+//! * H1  A block that the index leads to lives until every guard is gone that was live when the
+//!   index forgot it.
+//! * H2  A block with a reserved, hidden or retired slot, or with a leased word, is in the index.
+//! * D1  A block is in the index from `add` to `remove`, and freed only after the epoch.
+//! * D2  An extent goes back to the space when its block is removed, or after the epoch.
+//!
+//! # Progress
+//! `find` is wait-free. Everything else blocks on the root's lock.
+//!
+//! # Checked by
+//! `loom-tests/omni.rs` (H1, H2, D1, D2); `proptests/omni.rs`; address sanitizer over
+//! `tests/stress_omni.rs`.
+#![allow(unsafe_code)] // an address in an index entry has no lifetime: H1 and H2 are its lifetime
+
+use core::fmt;
+use std::collections::HashMap;
+
+use super::class::Class;
+use super::error::{AllocError, FreeError, LookupError, SlotState};
+use super::gaps::{GapSet, SpaceError};
+use super::ids::IdCounter;
+use super::snapshot::RestoreError;
+use crate::bitset::{Block, BlockBox, BlockRef, Mark, Span, State};
+use crate::id::{ByteLen, Extent, FileOffset, IdRange, ObjectId, SlotIndex};
+use crate::index::{RangeIndex, Value};
+use crate::sync::epoch::{Domain, Guard, Limbo};
+use crate::sync::lock::Mutex;
+
+impl Value for BlockRef {
+    #[inline]
+    fn into_bits(self) -> u64 {
+        self.to_word()
+    }
+
+    #[inline]
+    fn from_bits(bits: u64) -> Self {
+        Self::from_word(bits).expect("the index holds addresses of blocks")
+    }
+}
+
+/// The class of blocks that belong to no size class: one large object each.
+pub(crate) const NO_CLASS: u32 = u32::MAX;
+
+/// The index, the address space behind it, and what was removed from them.
+pub(crate) struct Directory {
+    domain: Domain,
+    index: RangeIndex<BlockRef>,
+    root: Mutex<Root>,
+}
+
+struct Root {
+    space: GapSet,
+    ids: IdCounter,
+    align: u64,
+    limbo: Limbo<Gone>,
+    /// The slots of all blocks in the index.
+    slots: u64,
+    /// Where the large objects are, for `free(extent)`.
+    singles: HashMap<FileOffset, ObjectId>,
+    /// Under loom what is freed stays, so that a late look is a race and not a crash.
+    #[cfg(all(loom, feature = "loom"))]
+    buried: Vec<BlockRef>,
+}
+
+/// A block that the index has forgotten, and the extent that goes back when nobody looks.
+struct Gone {
+    block: BlockRef,
+    extent: Option<Extent>,
+}
+
+/// A range of slots that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) slot_size: ByteLen,
+    /// The last slot: one less than their number.
+    pub(crate) last: SlotIndex,
+    pub(crate) class: u32,
+    pub(crate) align: u64,
+    pub(crate) near: Option<FileOffset>,
+}
+
+/// When a removed block's extent may be given out again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reuse {
+    /// The caller knows that nobody reads it.
+    Now,
+    /// Readers may still hold its offset.
+    AfterEpoch,
+}
+
+/// Where an id leads.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'g> {
+    pub(crate) block: &'g Block,
+    pub(crate) handle: BlockRef,
+    pub(crate) slot: SlotIndex,
+}
+
+impl Found<'_> {
+    /// Why a slot is not live; or that it has just become so.
+    #[cold]
+    fn state(&self) -> Result<Extent, LookupError> {
+        match self.block.state(self.slot) {
+            State::Live => Ok(self.block.extent(self.slot)),
+            state => {
+                let touched = self.block.is_touched(self.slot);
+                Err(LookupError::not_live(SlotState::of(state), touched))
+            }
+        }
+    }
+
+    /// Clears a live slot.
+    pub(crate) fn free(&self) -> Result<(), FreeError> {
+        self.block
+            .free(self.slot)
+            .map_err(|state| self.refusal(state))
+    }
+
+    /// Hides a live slot, with this mark.
+    pub(crate) fn hide(&self, mark: Mark) -> Result<(), FreeError> {
+        self.block
+            .hide(self.slot, mark)
+            .map_err(|state| self.refusal(state))
+    }
+
+    /// What is said of a slot that was to be live and was found in `state`.
+    fn refusal(&self, state: State) -> FreeError {
+        FreeError::not_live(SlotState::of(state), self.block.is_touched(self.slot))
+    }
+
+    /// Retires a hidden slot.
+    pub(crate) fn reclaim(&self) -> Result<(), FreeError> {
+        if self.block.retire_hidden(self.slot) {
+            return Ok(());
+        }
+        Err(match self.block.state(self.slot) {
+            State::Live => FreeError::NotHidden,
+            state => self.refusal(state),
+        })
+    }
+
+    /// Names this slot, which the caller has just retired.
+    pub(crate) fn retired(&self) -> Retired {
+        Retired {
+            handle: self.handle,
+            slot: self.slot,
+            bytes: self.block.span().slot_size,
+        }
+    }
+}
+
+/// A retired slot that waits for the readers. Its mark keeps its block (H2).
+#[derive(Debug)]
+pub(crate) struct Retired {
+    handle: BlockRef,
+    slot: SlotIndex,
+    bytes: ByteLen,
+}
+
+impl Retired {
+    pub(crate) fn bytes(&self) -> ByteLen {
+        self.bytes
+    }
+}
+
+impl Directory {
+    pub(crate) fn new(domain: Domain, space: GapSet, ids: IdCounter, align: u64) -> Self {
+        let root = Root {
+            space,
+            ids,
+            align,
+            limbo: Limbo::new(),
+            slots: 0,
+            singles: HashMap::new(),
+            #[cfg(all(loom, feature = "loom"))]
+            buried: Vec::new(),
+        };
+        Self {
+            index: RangeIndex::with_domain(&domain),
+            domain,
+            root: Mutex::new(root),
+        }
+    }
+
+    pub(crate) fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    pub(crate) fn index(&self) -> &RangeIndex<BlockRef> {
+        &self.index
+    }
+
+    /// The bytes of a live object.
+    #[inline(always)] // else the extent goes through memory, and a lookup costs half as much again
+    pub(crate) fn locate(&self, id: ObjectId, guard: &Guard) -> Result<Extent, LookupError> {
+        let Some((slot, handle)) = self.index.offset_in(id, guard) else {
+            return Err(LookupError::Unknown);
+        };
+        let slot = SlotIndex::new(slot as u32);
+        // SAFETY: S1 H1: the index led to the block under `guard`; S2 the range of a block has as
+        // many ids as the block has slots.
+        let live = unsafe { handle.live_extent(slot) };
+        match live {
+            Some(extent) => Ok(extent),
+            None => self.found(handle, slot, guard).state(),
+        }
+    }
+
+    /// The block and the slot that an id names, whatever the slot's state.
+    #[inline]
+    pub(crate) fn find<'g>(&'g self, id: ObjectId, guard: &'g Guard) -> Option<Found<'g>> {
+        let (slot, handle) = self.index.offset_in(id, guard)?;
+        Some(self.found(handle, SlotIndex::new(slot as u32), guard))
+    }
+
+    #[inline]
+    fn found<'g>(&'g self, handle: BlockRef, slot: SlotIndex, guard: &'g Guard) -> Found<'g> {
+        Found {
+            block: self.block(handle, guard),
+            handle,
+            slot,
+        }
+    }
+
+    /// A block that the index led to under this very guard.
+    #[inline]
+    pub(crate) fn block<'g>(&'g self, handle: BlockRef, _guard: &'g Guard) -> &'g Block {
+        // SAFETY: S1 H1: the index led to it under `_guard`, which outlives the borrow.
+        unsafe { handle.get() }
+    }
+
+    /// The blocks from the one at or after `start` on, by their ids.
+    pub(crate) fn blocks<'g>(
+        &'g self,
+        start: ObjectId,
+        guard: &'g Guard,
+    ) -> impl Iterator<Item = &'g Block> + 'g {
+        let mut next = Some(start);
+        core::iter::from_fn(move || {
+            let (range, handle) = self.index.ceiling_in(next?, guard)?;
+            next = range.last().checked_add(1).ok();
+            Some(self.block(handle, guard))
+        })
+    }
+
+    /// Makes a retired slot free, now that nobody looks at it any more.
+    pub(crate) fn release<'g>(&'g self, retired: Retired, guard: &'g Guard) -> Found<'g> {
+        let Retired { handle, slot, .. } = retired;
+        // SAFETY: S1 H2: until its mark falls, below, the block is in the index; afterwards H1
+        // holds, since `guard` was live before.
+        let block: &'g Block = unsafe { handle.get() };
+        block.unmark(slot, Mark::Retired);
+        let _ = guard;
+        Found {
+            block,
+            handle,
+            slot,
+        }
+    }
+
+    /// A slot was emptied: a block that is not used any more goes, at the latest with `trim`.
+    #[inline]
+    pub(crate) fn emptied(&self, class: &Class, found: Found<'_>, guard: &Guard) {
+        if class.number() != NO_CLASS {
+            class.emptied(self, found, guard);
+        } else if found.block.is_unused() && class.revoke(found.block) {
+            self.remove(found.block, found.handle, Reuse::Now, guard);
+        }
+    }
+
+    /// Finds room and ids for a range, builds its block and lets `publish` put it to use before
+    /// the index leads to it.
+    ///
+    /// # Errors
+    /// [`AllocError`]; nothing has changed then, but that ids may have been skipped.
+    pub(crate) fn add(
+        &self,
+        wanted: Wanted,
+        first_use: impl FnOnce(&Block),
+    ) -> Result<(BlockRef, IdRange, Extent), AllocError> {
+        let slots = u64::from(wanted.last.get()) + 1;
+        let len = wanted.slot_size.checked_mul(slots);
+        let len = len.map_err(|_| AllocError::Space(SpaceError::TooLarge))?;
+        let mut root = self.root.lock();
+        root.reap();
+        let align = wanted.align.max(root.align);
+        let extent = self.room(&mut root, len, align, wanted.near)?;
+        let ids = match root.ids.issue(slots) {
+            Ok(ids) => ids,
+            Err(error) => {
+                root.space.free(extent).expect("it was given out just now");
+                return Err(AllocError::Ids(error));
+            }
+        };
+        let handle = self.enter(&mut root, wanted, ids, extent, first_use);
+        Ok((handle, ids, extent))
+    }
+
+    fn enter(
+        &self,
+        root: &mut Root,
+        wanted: Wanted,
+        ids: IdRange,
+        extent: Extent,
+        first_use: impl FnOnce(&Block),
+    ) -> BlockRef {
+        let block = Block::new(Span {
+            first_id: ids.first(),
+            first_offset: extent.offset,
+            slot_size: wanted.slot_size,
+            last: wanted.last,
+            class: wanted.class,
+        });
+        first_use(&block);
+        let handle = self.place(root, block, ids);
+        if wanted.class == NO_CLASS {
+            root.singles.insert(extent.offset, ids.first());
+        }
+        handle
+    }
+
+    /// Lets the index lead to a block whose ids nobody else has.
+    fn place(&self, root: &mut Root, block: BlockBox, ids: IdRange) -> BlockRef {
+        let handle = block.leak();
+        root.slots += ids.len();
+        let placed = self.index.insert(ids, handle);
+        placed.expect("ids are issued once (N1)");
+        handle
+    }
+
+    /// An extent; what the epoch has passed over is looked at before `NoSpace` is believed.
+    fn room(
+        &self,
+        root: &mut Root,
+        len: ByteLen,
+        align: u64,
+        near: Option<FileOffset>,
+    ) -> Result<Extent, AllocError> {
+        let mut found = root.space.alloc(len, align, near);
+        if found == Err(SpaceError::NoSpace) && root.limbo.len() > 0 {
+            self.collect_root(root);
+            found = root.space.alloc(len, align, near);
+        }
+        found.map_err(AllocError::Space)
+    }
+
+    /// Takes a block out of the index for good. No id of its range is ever found again.
+    pub(crate) fn remove(&self, block: &Block, handle: BlockRef, reuse: Reuse, guard: &Guard) {
+        let mut root = self.root.lock();
+        let removed = self.index.remove(block.span().first_id);
+        removed.expect("a block is removed once (D1)");
+        root.slots -= block.slots();
+        let extent = whole(block);
+        if block.span().class == NO_CLASS {
+            root.singles.remove(&extent.offset);
+        }
+        let mut waiting = Some(extent);
+        if reuse == Reuse::Now {
+            root.space
+                .free(extent)
+                .expect("a block's extent is given out");
+            waiting = None;
+        }
+        let len = waiting.map_or(0, |extent| extent.len.get());
+        let bytes = size_of_val(block).saturating_add(len.try_into().unwrap_or(usize::MAX));
+        let gone = Gone {
+            block: handle,
+            extent: waiting,
+        };
+        root.limbo.push(gone, bytes, guard);
+        root.reap();
+    }
+
+    /// The id of the large object that has exactly this extent.
+    pub(crate) fn single_at(&self, extent: Extent) -> Result<ObjectId, SpaceError> {
+        let root = self.root.lock();
+        root.space.check(extent)?;
+        let id = root.singles.get(&extent.offset);
+        id.copied().ok_or(SpaceError::NotLive)
+    }
+
+    /// Seals, moves the epoch on, and puts to use what nobody looks at any more.
+    pub(crate) fn collect(&self) {
+        self.index.collect();
+        self.collect_root(&mut self.root.lock());
+    }
+
+    fn collect_root(&self, root: &mut Root) {
+        root.limbo.seal(&self.domain.pin());
+        self.domain.nudge();
+        root.reap();
+    }
+
+    /// Runs `f` on the address space.
+    pub(crate) fn with_space<R>(&self, f: impl FnOnce(&mut GapSet) -> R) -> R {
+        f(&mut self.root.lock().space)
+    }
+
+    /// Builds the blocks that a snapshot tells of; see `snapshot.rs`.
+    ///
+    /// # Errors
+    /// Those of the space and of the index; the directory is then good for nothing.
+    pub(crate) fn restore_block(
+        &self,
+        ids: IdRange,
+        extent: Extent,
+        block: BlockBox,
+    ) -> Result<BlockRef, RestoreError> {
+        let mut root = self.root.lock();
+        if let Some((with, _)) = self.overlap(ids) {
+            return Err(RestoreError::SharedIds(with));
+        }
+        root.space.claim(extent).map_err(RestoreError::Space)?;
+        root.ids.skip(ids);
+        if block.span().class == NO_CLASS {
+            root.singles.insert(extent.offset, ids.first());
+        }
+        Ok(self.place(&mut root, block, ids))
+    }
+
+    fn overlap(&self, ids: IdRange) -> Option<(IdRange, BlockRef)> {
+        let before = self.index.floor(ids.last());
+        before.filter(|(range, _)| range.overlaps(ids))
+    }
+
+    /// Makes sure that no id below `next` is issued again.
+    pub(crate) fn skip_ids(&self, next: u64) {
+        self.root.lock().ids.skip_to(next);
+    }
+
+    /// Every id that will be issued is at or above this one.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.root.lock().ids.high()
+    }
+
+    /// The slots of all blocks.
+    pub(crate) fn slots(&self) -> u64 {
+        self.root.lock().slots
+    }
+
+    /// How many bytes of extents and blocks wait for readers.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.root.lock().limbo.bytes()
+    }
+}
+
+/// All bytes of a block.
+pub(crate) fn whole(block: &Block) -> Extent {
+    let span = block.span();
+    // Within the space: it was given out as one extent.
+    let len = ByteLen::new(span.slot_size.get() * block.slots());
+    Extent::new(span.first_offset, len)
+}
+
+impl Root {
+    /// Puts to use what nobody looks at any more.
+    fn reap(&mut self) {
+        while let Some(batch) = self.limbo.take_ripe() {
+            for gone in batch {
+                if let Some(extent) = gone.extent {
+                    self.space
+                        .free(extent)
+                        .expect("a block's extent is given out");
+                }
+                // SAFETY: S1 the batch is ripe: the index forgot the block before it was
+                // pushed, and every guard that lived then is gone (H1).
+                let block = unsafe { gone.block.get() };
+                block.bury();
+                #[cfg(not(all(loom, feature = "loom")))]
+                // SAFETY: S1 as above; it is pushed once, so it is freed once.
+                unsafe {
+                    gone.block.free();
+                }
+                #[cfg(all(loom, feature = "loom"))]
+                self.buried.push(gone.block);
+            }
+        }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let blocks = self.index.snapshot();
+        let mut root = self.root.lock();
+        let gone: Vec<BlockRef> = root.limbo.drain().map(|gone| gone.block).collect();
+        #[cfg(all(loom, feature = "loom"))]
+        let gone = gone.into_iter().chain(root.buried.drain(..));
+        for block in blocks.into_iter().map(|(_, block)| block).chain(gone) {
+            // SAFETY: S1 `&mut self`: no guard that found the block through us can be in use;
+            // a block is in the index or in limbo, never in both (D1).
+            unsafe { block.free() };
+        }
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory")
+            .field("ranges", &self.index.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,37 @@
+//! Allocators: one block of slots, the root of an address space, and size classes over both.
+//!
+//! # Shape
+//! ```text
+//! OmniBlockAllocator ── classes ──> Class ── Leases ──> Block, Block, ..
+//!        |                            |  ^ retired slots wait in its limbo
+//!        v                            v
+//! BasicAllocator ─────────────── Directory: index of blocks, ids, gaps
+//! BlockAllocator ── Leases ──> one Block, without any index
+//! ```
+
+mod basic;
+mod block;
+mod block_build;
+mod block_core;
+mod block_handles;
+mod class;
+mod classes;
+mod directory;
+mod error;
+mod gaps;
+mod ids;
+mod omni;
+mod omni_live;
+mod published;
+mod snapshot;
+
+pub use basic::{BasicAllocator, BasicBuilder, Region, Request};
+pub use block::{BlockAllocator, LiveIds};
+pub use block_build::BlockBuilder;
+pub use block_handles::{LocalAlloc, Reservation};
+pub use classes::{ClassError, ClassUse, GrowByShare, Growth, MAX_CLASSES, SizeClasses};
+pub use error::{AllocError, BuildError, FreeError, LookupError, SlotState};
+pub use gaps::SpaceError;
+pub use omni::{OmniBlockAllocator, OmniBuilder, OmniReservation};
+pub use omni_live::OmniLiveIds;
+pub use snapshot::{AllocatorSnapshot, RangeSnapshot, RestoreError};

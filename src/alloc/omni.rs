@@ -1,0 +1,778 @@
+//! The whole: size classes over ranges of slots, large objects, and the way back from an id.
+//!
+//! # Shape
+//! ```text
+//! alloc(len) ─> class of len ─> a leased word's slot ─> id = first id + slot
+//!        └─ above the largest class ─> a region of its own, one id
+//! locate(id) ─> index: range ─> slot = id - first id ─> live? ─> first offset + slot * size
+//! ```
+//!
+//! # Progress
+//! `locate_in` and `locate_many_in` are wait-free; what pins by itself is lock-free. `alloc` and
+//! `reserve` are lock-free while a range of the class has room. Growing blocks on the class's
+//! lock and the root's; `reclaim` and `retire` on the class's limbo.
+//!
+//! # Checked by
+//! `loom-tests/omni.rs`; `proptests/omni.rs`; `tests/stress_omni.rs`.
+
+use core::fmt;
+use std::sync::Arc;
+
+use super::basic::{BasicAllocator, BasicBuilder, Request};
+use super::class::Class;
+use super::classes::{ClassError, GrowByShare, Growth, MAX_CLASSES, SizeClasses};
+use super::directory::{Found, NO_CLASS, Wanted};
+use super::error::{AllocError, FreeError, LookupError};
+use super::gaps::SpaceError;
+use super::omni_live::OmniLiveIds;
+use super::published::Published;
+use super::snapshot::{self, AllocatorSnapshot, RestoreError};
+use crate::bitset::{Mark, Want};
+use crate::id::{ByteLen, Extent, FileOffset, IdRange, ObjectId, SlotIndex};
+use crate::sync::epoch::{Domain, Guard};
+
+/// The most slots that one range may have.
+const MAX_SLOTS: u32 = 1 << 31;
+
+/// Builds an [`OmniBlockAllocator`].
+#[must_use]
+pub struct OmniBuilder {
+    root: BasicBuilder,
+    classes: SizeClasses,
+    growth: Box<dyn Growth>,
+    stripes: Option<usize>,
+}
+
+impl Default for OmniBuilder {
+    fn default() -> Self {
+        Self {
+            root: BasicBuilder::default(),
+            classes: SizeClasses::default(),
+            growth: Box::new(GrowByShare::default()),
+            stripes: None,
+        }
+    }
+}
+
+impl OmniBuilder {
+    /// The sizes of slots ([`SizeClasses::default`]).
+    pub fn classes(self, classes: SizeClasses) -> Self {
+        Self { classes, ..self }
+    }
+
+    /// How many slots the next range of a class gets ([`GrowByShare`]).
+    pub fn growth(self, growth: impl Growth + 'static) -> Self {
+        let growth = Box::new(growth);
+        Self { growth, ..self }
+    }
+
+    /// How many threads may allocate in one class without meeting, rounded up to a power of two
+    /// (as many as the machine has processors, at most 16).
+    pub fn stripes(self, stripes: usize) -> Self {
+        let stripes = Some(stripes.clamp(1, 1 << 10));
+        Self { stripes, ..self }
+    }
+
+    /// See [`BasicBuilder::first_id`].
+    pub fn first_id(self, first_id: ObjectId) -> Self {
+        let root = self.root.first_id(first_id);
+        Self { root, ..self }
+    }
+
+    /// See [`BasicBuilder::header`].
+    pub fn header(self, header: ByteLen) -> Self {
+        let root = self.root.header(header);
+        Self { root, ..self }
+    }
+
+    /// See [`BasicBuilder::limit`].
+    pub fn limit(self, limit: FileOffset) -> Self {
+        let root = self.root.limit(limit);
+        Self { root, ..self }
+    }
+
+    /// See [`BasicBuilder::alignment`]: of ranges and of large objects.
+    pub fn alignment(self, alignment: u64) -> Self {
+        let root = self.root.alignment(alignment);
+        Self { root, ..self }
+    }
+
+    /// See [`BasicBuilder::domain`].
+    pub fn domain(self, domain: &Domain) -> Self {
+        let root = self.root.domain(domain);
+        Self { root, ..self }
+    }
+
+    /// Builds it.
+    ///
+    /// # Errors
+    /// As [`BasicBuilder::build`].
+    pub fn build(self) -> Result<OmniBlockAllocator, SpaceError> {
+        let root = self.root.build()?;
+        let class = |size, number| Class::new(size, number, self.stripes);
+        let large = class(ByteLen::ZERO, NO_CLASS);
+        let sorted = self.classes.as_slice().iter().zip(0..);
+        let sorted = sorted.map(|(&size, number)| Arc::new(class(size, number)));
+        let table = Table::new(sorted.collect());
+        Ok(OmniBlockAllocator {
+            large,
+            table: Published::new(table),
+            growth: self.growth,
+            stripes: self.stripes,
+            root,
+        })
+    }
+
+    /// Builds one that answers as the one that was snapshot did: the same ids, the same offsets.
+    ///
+    /// The classes are the snapshot's; header, limit and everything else are the builder's.
+    ///
+    /// # Errors
+    /// [`RestoreError`], which names what does not fit.
+    pub fn restore(self, snapshot: &AllocatorSnapshot) -> Result<OmniBlockAllocator, RestoreError> {
+        let classes = snapshot.classes.clone();
+        let built = self.classes(classes).build().map_err(RestoreError::Space)?;
+        snapshot::restore(&built, snapshot)?;
+        Ok(built)
+    }
+}
+
+impl fmt::Debug for OmniBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OmniBuilder")
+            .field("root", &self.root)
+            .field("classes", &self.classes)
+            .field("stripes", &self.stripes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The classes, by size and by number.
+pub(crate) struct Table {
+    by_size: Vec<Arc<Class>>,
+    by_number: Vec<Arc<Class>>,
+}
+
+impl Table {
+    fn new(by_size: Vec<Arc<Class>>) -> Self {
+        let mut by_number = by_size.clone();
+        by_number.sort_by_key(|class| class.number());
+        Self { by_size, by_number }
+    }
+
+    /// The class of the smallest slots that hold `len` bytes.
+    #[inline]
+    fn fit(&self, len: ByteLen) -> Option<&Class> {
+        let at = self
+            .by_size
+            .partition_point(|class| class.slot_size() < len);
+        self.by_size.get(at).map(|class| &**class)
+    }
+
+    pub(crate) fn of_size(&self, size: ByteLen) -> Option<&Class> {
+        self.fit(size).filter(|class| class.slot_size() == size)
+    }
+}
+
+/// Takes a size to an id and an id to its extent, without a map.
+///
+/// **An id is an address.** After `free` it is an error to use it, which is told; after its slot
+/// was given out again it names the new object, which cannot be told here (generations are a
+/// store's business). A range that was given back takes its ids with it: they are never issued
+/// again.
+///
+/// ```
+/// use mapless::{ByteLen, LookupError, OmniBlockAllocator};
+/// let ids = OmniBlockAllocator::new();
+/// let id = ids.alloc(ByteLen::new(100))?;
+/// assert_eq!(ids.locate(id)?.len, ByteLen::new(112)); // the class of 100 bytes
+///
+/// let guard = ids.pin();
+/// let extent = ids.locate_in(id, &guard)?;             // wait-free
+/// ids.retire(id, &guard)?;                             // nobody finds it any more ..
+/// assert_eq!(ids.locate(id), Err(LookupError::Hidden));
+/// let _still_ours_to_read = extent;                    // .. and nobody gets it before we unpin
+/// drop(guard);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct OmniBlockAllocator {
+    // Before the root, whose blocks the leases name.
+    table: Published<Table>,
+    large: Class,
+    growth: Box<dyn Growth>,
+    stripes: Option<usize>,
+    root: BasicAllocator,
+}
+
+impl Default for OmniBlockAllocator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OmniBlockAllocator {
+    /// One with default classes and growth, ids from 1 and no limit.
+    #[must_use]
+    pub fn new() -> Self {
+        let built = Self::builder().build();
+        built.expect("no header, no limit and no alignment to be refused")
+    }
+
+    /// Begins to build one.
+    pub fn builder() -> OmniBuilder {
+        OmniBuilder::default()
+    }
+
+    /// Enters the domain; see [`Domain::pin`].
+    #[inline]
+    pub fn pin(&self) -> Guard {
+        self.root.pin()
+    }
+
+    /// The domain whose guards this allocator takes.
+    #[must_use]
+    pub fn domain(&self) -> &Domain {
+        self.root.domain()
+    }
+
+    /// The root, from which the ranges come: its gaps and its end. What is allocated there
+    /// directly has ids of the same space and is found here as well.
+    #[must_use]
+    pub fn root(&self) -> &BasicAllocator {
+        &self.root
+    }
+
+    // ---------------------------------------------------------------- ids for lengths
+
+    /// Allocates a slot of at least `len` bytes (0 counts as 1). The object is live at once: where
+    /// its bytes must be written first, [`OmniBlockAllocator::reserve`].
+    ///
+    /// # Errors
+    /// [`AllocError::Space`] if the address space has no room below its limit, [`AllocError::Ids`]
+    /// if the ids have run out.
+    ///
+    /// # Panics
+    /// If the growth policy does; nothing has changed then.
+    ///
+    /// # Progress
+    /// Lock-free while a range of the class has room; growing blocks on the class's lock and on
+    /// the root's. A length above the largest class blocks on the root's lock.
+    ///
+    /// # Complexity
+    /// A pin, a look at the index, and one read-modify-write; one time in 63 a look for another word.
+    pub fn alloc(&self, len: ByteLen) -> Result<ObjectId, AllocError> {
+        let table = self.table.get();
+        let Some(class) = table.fit(len) else {
+            return Ok(self.root.alloc(len)?.id);
+        };
+        self.take(class, Want::Live, |block, slot| block.id(slot))
+    }
+
+    /// Allocates `n` slots of at least `len` bytes each; all or none.
+    ///
+    /// # Errors
+    /// As [`OmniBlockAllocator::alloc`].
+    ///
+    /// # Progress
+    /// As [`OmniBlockAllocator::alloc`].
+    pub fn alloc_many(&self, len: ByteLen, n: usize) -> Result<Vec<ObjectId>, AllocError> {
+        let mut ids = Vec::new();
+        for _ in 0..n {
+            match self.alloc(len) {
+                Ok(id) => ids.push(id),
+                Err(error) => {
+                    for id in ids {
+                        self.free(id).expect("nobody else knows the id");
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Allocates `n` slots of at least `len` bytes each that lie in a row: ids and bytes both.
+    ///
+    /// They become live one after the other; nobody else knows their ids before this returns.
+    ///
+    /// # Errors
+    /// [`AllocError::EmptyRun`], and as [`OmniBlockAllocator::alloc`].
+    ///
+    /// # Progress
+    /// As [`OmniBlockAllocator::alloc`]; above the largest class it blocks on the root's lock.
+    pub fn alloc_run(&self, len: ByteLen, n: u32) -> Result<IdRange, AllocError> {
+        let last = n.checked_sub(1).ok_or(AllocError::EmptyRun)?;
+        let Some(class) = self.table.get().fit(len) else {
+            return self.large_run(len, SlotIndex::new(last));
+        };
+        let directory = self.root.directory();
+        loop {
+            let seen = class.usage();
+            let first = class.take_run(directory, n.into()).or_else(|| {
+                let reaped = class.reap(directory);
+                reaped.then(|| class.take_run(directory, n.into()))?
+            });
+            if let Some(first) = first {
+                return IdRange::new(first, n.into()).map_err(AllocError::Ids);
+            }
+            let slots = self.next_slots(class).max(n);
+            class.grow(directory, seen, slots)?;
+        }
+    }
+
+    /// A run of large objects is a range of its own.
+    fn large_run(&self, len: ByteLen, last: SlotIndex) -> Result<IdRange, AllocError> {
+        let wanted = Wanted {
+            slot_size: len,
+            last,
+            class: NO_CLASS,
+            align: 1,
+            near: None,
+        };
+        let live = |block: &crate::bitset::Block| {
+            (0..=last.get()).for_each(|slot| block.raise(SlotIndex::new(slot)));
+        };
+        let (_, ids, _) = self.root.directory().add(wanted, live)?;
+        Ok(ids)
+    }
+
+    /// Takes a slot of at least `len` bytes that nobody finds before it is published.
+    ///
+    /// Dropping the reservation, in a panic too, makes the slot free again.
+    ///
+    /// # Errors
+    /// As [`OmniBlockAllocator::alloc`].
+    ///
+    /// # Progress
+    /// As [`OmniBlockAllocator::alloc`].
+    pub fn reserve(&self, len: ByteLen) -> Result<OmniReservation<'_>, AllocError> {
+        let (id, extent) = match self.table.get().fit(len) {
+            Some(class) => self.take(class, Want::Reserved, |block, slot| {
+                (block.id(slot), block.extent(slot))
+            })?,
+            None => {
+                let reserve = |block: &crate::bitset::Block| block.reserve(SlotIndex::ZERO);
+                let region = self.root.add(Request::new(len), reserve)?;
+                (region.id, region.extent)
+            }
+        };
+        let owner = self;
+        Ok(OmniReservation { owner, id, extent })
+    }
+
+    /// Takes a free slot of a class, which grows for it if it must.
+    #[inline]
+    fn take<R>(
+        &self,
+        class: &Class,
+        want: Want,
+        mut land: impl FnMut(&crate::bitset::Block, SlotIndex) -> R,
+    ) -> Result<R, AllocError> {
+        let directory = self.root.directory();
+        loop {
+            let seen = class.usage();
+            if let Some(taken) = class.take(directory, want, &mut land) {
+                return Ok(taken);
+            }
+            self.make_room(class, seen)?;
+        }
+    }
+
+    /// What nobody looks at any more comes first, then a new range; without room for one, what
+    /// the epoch can be made to pass over.
+    #[cold]
+    fn make_room(&self, class: &Class, seen: super::ClassUse) -> Result<(), AllocError> {
+        let directory = self.root.directory();
+        if class.reap(directory) {
+            return Ok(());
+        }
+        let slots = self.next_slots(class);
+        let grown = class.grow(directory, seen, slots);
+        if grown.is_err() && class.collect(directory) {
+            return Ok(());
+        }
+        grown
+    }
+
+    fn next_slots(&self, class: &Class) -> u32 {
+        let slots = self.growth.next_slots(&class.usage());
+        slots.clamp(1, MAX_SLOTS.into()) as u32
+    }
+
+    // ---------------------------------------------------------------- giving ids back
+
+    /// Frees an object of which the caller knows that nobody looks at it: its slot may be given
+    /// out again at once. Else [`OmniBlockAllocator::retire`].
+    ///
+    /// # Errors
+    /// [`FreeError`], which says what the id names instead; nothing has changed then.
+    ///
+    /// # Progress
+    /// Lock-free; a range that becomes empty, and a large object, block on the class's lock and
+    /// the root's.
+    pub fn free(&self, id: ObjectId) -> Result<(), FreeError> {
+        let guard = self.pin();
+        let found = self.find(id, &guard)?;
+        found.free()?;
+        self.root
+            .directory()
+            .emptied(self.class_of(found), found, &guard);
+        Ok(())
+    }
+
+    /// Makes an object invisible at once; its slot stays taken until it is reclaimed.
+    ///
+    /// For callers with a condition of their own, a record that must be durable first.
+    ///
+    /// # Errors
+    /// [`FreeError`]; nothing has changed then.
+    ///
+    /// # Progress
+    /// Lock-free.
+    pub fn hide(&self, id: ObjectId) -> Result<(), FreeError> {
+        let guard = self.pin();
+        self.find(id, &guard)?.hide(Mark::Hidden)
+    }
+
+    /// Lets a hidden slot be given out again once every guard that lives now is gone.
+    ///
+    /// # Errors
+    /// [`FreeError::NotHidden`] unless the id is hidden and was not reclaimed before.
+    ///
+    /// # Panics
+    /// If the guard was made by another domain.
+    ///
+    /// # Progress
+    /// Blocks on the class's limbo for a short, bounded time.
+    pub fn reclaim(&self, id: ObjectId, guard: &Guard) -> Result<(), FreeError> {
+        let found = self.find(id, guard)?;
+        found.reclaim()?;
+        self.wait_for_readers(found, guard);
+        Ok(())
+    }
+
+    /// Makes an object invisible at once, and its slot free once every guard that lives now is
+    /// gone: `hide` and `reclaim` in one.
+    ///
+    /// # Errors
+    /// [`FreeError`]; nothing has changed then.
+    ///
+    /// # Panics
+    /// If the guard was made by another domain.
+    ///
+    /// # Progress
+    /// Blocks on the class's limbo for a short, bounded time.
+    pub fn retire(&self, id: ObjectId, guard: &Guard) -> Result<(), FreeError> {
+        let found = self.find(id, guard)?;
+        found.hide(Mark::Retired)?;
+        self.wait_for_readers(found, guard);
+        Ok(())
+    }
+
+    fn wait_for_readers(&self, found: Found<'_>, guard: &Guard) {
+        let class = self.class_of(found);
+        class.retire(self.root.directory(), found.retired(), guard);
+    }
+
+    fn find<'g>(&'g self, id: ObjectId, guard: &'g Guard) -> Result<Found<'g>, FreeError> {
+        self.root
+            .directory()
+            .find(id, guard)
+            .ok_or(FreeError::Foreign)
+    }
+
+    fn class_of(&self, found: Found<'_>) -> &Class {
+        let number = found.block.span().class as usize;
+        let by_number = &self.table.get().by_number;
+        by_number.get(number).map_or(&self.large, |class| &**class)
+    }
+
+    // ---------------------------------------------------------------- from ids to extents
+
+    /// The bytes of an object. Pins.
+    ///
+    /// # Errors
+    /// [`LookupError`].
+    ///
+    /// # Progress
+    /// Lock-free; the lookup itself is wait-free, but a pin may register the thread.
+    #[inline]
+    pub fn locate(&self, id: ObjectId) -> Result<Extent, LookupError> {
+        self.root.locate(id)
+    }
+
+    /// The bytes of an object, under a guard: an object that is retired later is not given out
+    /// again before the guard is gone, so the extent may be read as long.
+    ///
+    /// # Errors
+    /// [`LookupError`].
+    ///
+    /// # Panics
+    /// If the guard was made by another domain.
+    ///
+    /// # Progress
+    /// Wait-free: the steps of [`crate::RangeIndex::get_in`], one look at the slot's bit, and for
+    /// an object that is not live a look through the marks of its neighbours.
+    #[inline(always)]
+    pub fn locate_in(&self, id: ObjectId, guard: &Guard) -> Result<Extent, LookupError> {
+        self.root.locate_in(id, guard)
+    }
+
+    /// The bytes of many objects: one pin for all, and lookups that overlap.
+    ///
+    /// # Panics
+    /// If the slices differ in length.
+    ///
+    /// # Progress
+    /// Lock-free.
+    pub fn locate_many(&self, ids: &[ObjectId], extents: &mut [Result<Extent, LookupError>]) {
+        self.locate_many_in(ids, extents, &self.pin());
+    }
+
+    /// The bytes of many objects at once, under a guard.
+    ///
+    /// # Panics
+    /// If the slices differ in length, or the guard was made by another domain.
+    ///
+    /// # Progress
+    /// Wait-free.
+    pub fn locate_many_in(
+        &self,
+        ids: &[ObjectId],
+        extents: &mut [Result<Extent, LookupError>],
+        guard: &Guard,
+    ) {
+        assert_eq!(ids.len(), extents.len(), "one place for each answer");
+        // One after the other: the processor overlaps some ten lookups by itself, and going down
+        // level by level cost five times as much where the index is in the cache, as it is here.
+        for (&id, extent) in ids.iter().zip(extents) {
+            *extent = self.root.locate_in(id, guard);
+        }
+    }
+
+    /// Whether the id is that of a live object. Pins.
+    #[must_use]
+    pub fn is_allocated(&self, id: ObjectId) -> bool {
+        self.locate(id).is_ok()
+    }
+
+    /// Whether the id lies in one of the ranges, live or not. Pins.
+    #[must_use]
+    pub fn contains(&self, id: ObjectId) -> bool {
+        self.root.directory().find(id, &self.pin()).is_some()
+    }
+
+    /// The live ids, ascending.
+    ///
+    /// # Consistency
+    /// Weak: every id shown was live at some moment of the call, none is shown twice.
+    #[must_use]
+    pub fn iter(&self) -> OmniLiveIds<'_> {
+        OmniLiveIds::new(self.root.directory())
+    }
+
+    /// How many objects are live; exact at rest.
+    ///
+    /// # Complexity
+    /// One load for 64 slots.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.sum(|block| block.live())
+    }
+
+    /// Whether no object is live.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many slots are hidden or wait for readers; exact at rest.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.sum(|block| block.hidden())
+    }
+
+    /// How many slots all ranges have, live or not.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.root.directory().slots()
+    }
+
+    fn sum(&self, count: impl Fn(&crate::bitset::Block) -> u64) -> u64 {
+        let (directory, guard) = (self.root.directory(), self.pin());
+        let blocks = directory.blocks(ObjectId::MIN, &guard);
+        blocks.map(count).sum()
+    }
+
+    // ---------------------------------------------------------------- operating it
+
+    /// The size classes as they are now.
+    #[must_use]
+    pub fn size_classes(&self) -> SizeClasses {
+        let sizes = self
+            .table
+            .get()
+            .by_size
+            .iter()
+            .map(|class| class.slot_size());
+        SizeClasses::new(sizes).expect("the table ascends")
+    }
+
+    /// Adds a class; from now on lengths that fit it best go there. Objects stay where they are.
+    ///
+    /// # Errors
+    /// [`ClassError`] if the size is 0 or there already, or there are [`MAX_CLASSES`] classes.
+    ///
+    /// # Progress
+    /// Blocks on the lock of the class table; nobody waits for it. Tables that were replaced stay
+    /// in memory until the allocator is dropped: some 16 bytes a class.
+    pub fn add_size_class(&self, size: ByteLen) -> Result<(), ClassError> {
+        if size == ByteLen::ZERO {
+            return Err(ClassError::Zero);
+        }
+        self.table.replace(|table| {
+            let at = table
+                .by_size
+                .partition_point(|class| class.slot_size() < size);
+            let there = table
+                .by_size
+                .get(at)
+                .is_some_and(|class| class.slot_size() == size);
+            if there {
+                return Err(ClassError::NotAscending(size));
+            }
+            if table.by_size.len() == MAX_CLASSES {
+                return Err(ClassError::TooMany);
+            }
+            let number = table.by_size.len() as u32;
+            let class = Class::new(size, number, self.stripes);
+            let mut by_size = table.by_size.clone();
+            by_size.insert(at, Arc::new(class));
+            Ok(Table::new(by_size))
+        })
+    }
+
+    /// Gives all ranges without a taken slot back to the root. (One unused range a class is
+    /// otherwise kept, so that one object to and fro does not make and break ranges.)
+    ///
+    /// # Progress
+    /// Blocks on each class's lock and the root's.
+    pub fn trim(&self) {
+        for class in self.classes() {
+            class.reap(self.root.directory());
+            class.trim(self.root.directory());
+        }
+    }
+
+    /// Moves the epoch on and gives back what no reader holds up any more.
+    ///
+    /// # Progress
+    /// Blocks on each class's limbo and the root's lock, one after the other.
+    pub fn collect(&self) {
+        for class in self.classes() {
+            class.collect(self.root.directory());
+        }
+        self.large.collect(self.root.directory());
+        self.root.collect();
+    }
+
+    /// The first position past everything that was given out.
+    #[must_use]
+    pub fn end(&self) -> FileOffset {
+        self.root.end()
+    }
+
+    /// Gives up the free tail and returns the new end: a file may be cut there.
+    pub fn truncate(&self) -> FileOffset {
+        self.root.truncate()
+    }
+
+    /// How many bytes of memory the allocator has: blocks, indexes, stripes. Not what waits for
+    /// readers.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let (directory, guard) = (self.root.directory(), self.pin());
+        let blocks = directory.blocks(ObjectId::MIN, &guard);
+        let blocks: usize = blocks.map(size_of_val).sum();
+        let classes: usize = self.classes().map(Class::memory).sum();
+        size_of::<Self>() + blocks + classes + self.large.memory() + directory.index().memory()
+    }
+
+    fn classes(&self) -> impl Iterator<Item = &Class> {
+        self.table.get().by_size.iter().map(|class| &**class)
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        self.table.get()
+    }
+
+    /// The whole state, for [`OmniBuilder::restore`]: reserved and hidden slots count as free.
+    ///
+    /// # Consistency
+    /// Exact at rest. While others allocate and free, each range is as of its own moment.
+    #[must_use]
+    pub fn snapshot(&self) -> AllocatorSnapshot {
+        snapshot::take(self)
+    }
+}
+
+impl fmt::Debug for OmniBlockAllocator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OmniBlockAllocator")
+            .field("classes", &self.table.get().by_size.len())
+            .field("root", &self.root)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A slot that is taken and that nobody finds yet; see [`OmniBlockAllocator::reserve`].
+#[derive(Debug)]
+#[must_use = "dropping a reservation makes the slot free again"]
+pub struct OmniReservation<'a> {
+    owner: &'a OmniBlockAllocator,
+    id: ObjectId,
+    extent: Extent,
+}
+
+impl OmniReservation<'_> {
+    /// The id that the object will have.
+    #[must_use]
+    pub fn id(&self) -> ObjectId {
+        self.id
+    }
+
+    /// The bytes that it will have: write them now.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// Lets everybody find the object, and all that was written before.
+    ///
+    /// # Progress
+    /// Lock-free.
+    pub fn publish(self) -> ObjectId {
+        let this = core::mem::ManuallyDrop::new(self);
+        this.with(|found, _| found.block.publish(found.slot));
+        this.id
+    }
+
+    /// Makes the slot free again; what a drop does.
+    pub fn cancel(self) {}
+
+    fn with<R>(&self, f: impl FnOnce(Found<'_>, &Guard) -> R) -> R {
+        let guard = self.owner.pin();
+        let found = self.owner.root.directory().find(self.id, &guard);
+        f(found.expect("a reserved slot keeps its range (H2)"), &guard)
+    }
+}
+
+impl Drop for OmniReservation<'_> {
+    fn drop(&mut self) {
+        self.with(|found, guard| {
+            found.block.unmark(found.slot, Mark::Reserved);
+            let class = self.owner.class_of(found);
+            self.owner.root.directory().emptied(class, found, guard);
+        });
+    }
+}

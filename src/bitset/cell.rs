@@ -1,0 +1,207 @@
+//! One packed cell of the sparse masks: which slots it speaks of, and their marks.
+//!
+//! # Shape
+//! ```text
+//! 63      62..32                 31..0
+//! kind    slot / cover           marks
+//! 0       slot / 32              one bit a slot: reserved
+//! 1       slot / 16              31..16 and 15..0, two bits a slot: 01 hiding 10 hidden 11 retired
+//! ```
+//! A cell without marks is free, whatever stands above them, and is written as 0.
+//!
+//! This file owns the bits of the word: nobody else shifts or masks them.
+//!
+//! # Checked by
+//! The unit tests below; `proptests/block.rs` through the whole.
+
+use crate::bitset::BITS;
+use crate::sync::SMALL;
+
+/// So many slots share a cell of reserved slots.
+const WIDE: u32 = if SMALL { BITS } else { 32 };
+/// So many slots share a cell of hidden slots.
+const NARROW: u32 = if SMALL { BITS } else { 16 };
+const KIND: u64 = 1 << 63;
+const KEY: u32 = 32;
+const MARKS: u64 = (1 << KEY) - 1;
+
+/// Why a slot that is not live is not free either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// Taken, not yet visible.
+    Reserved,
+    /// A call is about to clear its live bit, or has just cleared it.
+    Hiding,
+    /// Invisible, and kept.
+    Hidden,
+    /// Invisible, and free once nobody looks any more.
+    Retired,
+}
+
+impl Mark {
+    fn is_reserved(self) -> bool {
+        self == Self::Reserved
+    }
+
+    /// The two bits of a mark of the hidden kind.
+    fn code(self) -> u64 {
+        match self {
+            Self::Reserved | Self::Hiding => 1,
+            Self::Hidden => 2,
+            Self::Retired => 3,
+        }
+    }
+
+    /// The bits of this mark for the `at`th slot of a cell.
+    fn bits(self, at: u32) -> u64 {
+        if self.is_reserved() {
+            1 << at
+        } else {
+            (self.code() & 1) << at | (self.code() >> 1) << (at + 16)
+        }
+    }
+}
+
+/// A cell as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cell(pub(super) u64);
+
+impl Cell {
+    pub(super) const FREE: Self = Self(0);
+
+    pub(super) fn is_free(self) -> bool {
+        self.0 & MARKS == 0
+    }
+
+    /// The cell with one mark.
+    pub(super) fn of(slot: u32, mark: Mark) -> Self {
+        let cover = if mark.is_reserved() { WIDE } else { NARROW };
+        let kind = if mark.is_reserved() { 0 } else { KIND };
+        Self(kind | u64::from(slot / cover) << KEY | mark.bits(slot % cover))
+    }
+
+    fn is_wide(self) -> bool {
+        self.0 & KIND == 0
+    }
+
+    fn cover(self) -> u32 {
+        if self.is_wide() { WIDE } else { NARROW }
+    }
+
+    fn first_slot(self) -> u64 {
+        ((self.0 & !KIND) >> KEY) * u64::from(self.cover())
+    }
+
+    /// Whether a mark of the kind of `mark` for `slot` belongs into this cell.
+    pub(super) fn takes(self, slot: u32, mark: Mark) -> bool {
+        !self.is_free() && Self::of(slot, mark).0 & !MARKS == self.0 & !MARKS
+    }
+
+    /// The mark of `slot` in this cell.
+    pub(super) fn mark(self, slot: u32) -> Option<Mark> {
+        let at = u64::from(slot).wrapping_sub(self.first_slot());
+        if at >= u64::from(self.cover()) {
+            return None;
+        }
+        let bit = |at| (self.0 & MARKS) >> at & 1;
+        if self.is_wide() {
+            return (bit(at) == 1).then_some(Mark::Reserved);
+        }
+        match bit(at) | bit(at + 16) << 1 {
+            0 => None,
+            1 => Some(Mark::Hiding),
+            2 => Some(Mark::Hidden),
+            _ => Some(Mark::Retired),
+        }
+    }
+
+    /// This cell with `mark` for `slot` besides; it must take it and have none for it.
+    pub(super) fn with(self, slot: u32, mark: Mark) -> Self {
+        Self(self.0 | Self::of(slot, mark).0)
+    }
+
+    /// This cell without the `mark` that `slot` has.
+    pub(super) fn without(self, slot: u32, mark: Mark) -> Self {
+        let rest = Self(self.0 & !mark.bits(slot % self.cover()));
+        if rest.is_free() { Self::FREE } else { rest }
+    }
+
+    /// The slots of leaf word `word` that have a mark here.
+    pub(super) fn taken(self, word: usize) -> u64 {
+        let first = self.first_slot();
+        if first / u64::from(BITS) != word as u64 {
+            return 0;
+        }
+        let marks = self.0 & MARKS;
+        let slots = if self.is_wide() {
+            marks
+        } else {
+            (marks | marks >> 16) & 0xffff
+        };
+        slots << (first % u64::from(BITS))
+    }
+
+    /// How many slots have a mark of the hidden kind here.
+    pub(super) fn hidden(self) -> u64 {
+        if self.is_wide() {
+            return 0;
+        }
+        let marks = self.0 & MARKS;
+        u64::from(((marks | marks >> 16) & 0xffff).count_ones())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Mark; 4] = [Mark::Reserved, Mark::Hiding, Mark::Hidden, Mark::Retired];
+
+    #[test]
+    fn a_mark_is_found_again_and_nowhere_else() {
+        for slot in [
+            0,
+            1,
+            15,
+            16,
+            17,
+            31,
+            32,
+            63,
+            64,
+            1000,
+            u32::MAX - 1,
+            u32::MAX,
+        ] {
+            for mark in ALL {
+                let cell = Cell::of(slot, mark);
+                assert_eq!(cell.mark(slot), Some(mark));
+                assert_eq!(cell.mark(slot ^ 1), None);
+                assert_eq!(cell.mark(slot ^ 64), None);
+                assert_eq!(cell.taken((slot / BITS) as usize), 1 << (slot % BITS));
+                assert_eq!(cell.taken((slot / BITS) as usize ^ 1), 0);
+                assert_eq!(cell.without(slot, mark), Cell::FREE);
+                assert_eq!(cell.hidden(), u64::from(mark != Mark::Reserved));
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_share_a_cell() {
+        for mark in ALL {
+            let one = Cell::of(36, mark);
+            assert!(one.takes(37, mark));
+            let both = one.with(37, mark);
+            assert_eq!((both.mark(36), both.mark(37)), (Some(mark), Some(mark)));
+            assert_eq!(both.without(36, mark), Cell::of(37, mark));
+        }
+    }
+
+    #[test]
+    fn kinds_do_not_mix() {
+        assert!(!Cell::of(3, Mark::Reserved).takes(3, Mark::Hiding));
+        assert!(!Cell::of(3, Mark::Hidden).takes(3, Mark::Reserved));
+        assert!(Cell::of(3, Mark::Hidden).takes(4, Mark::Hiding));
+        assert!(!Cell::FREE.takes(0, Mark::Reserved));
+    }
+}
