@@ -32,6 +32,7 @@
 use super::cell::{Entry, Item, Link, Slot, Value};
 use super::heap::{BucketRef, Live, NodeRef, Seen};
 use super::walk::{self, Floor, Step};
+use super::word::Word;
 
 /// A range that was found, and where its value lies.
 #[derive(Clone, Copy)]
@@ -49,6 +50,13 @@ impl<'a> Hit<'a> {
             len,
             value: &slot.value,
         }
+    }
+
+    /// The range that stands in `slot` beside `word`, if it contains `id`.
+    #[inline(always)]
+    pub(super) fn inline_at(slot: &'a Slot, word: Word, id: u64) -> Option<Self> {
+        let hit = Self::inline(slot, word.len());
+        (word.is_range() && hit.contains(id)).then_some(hit)
     }
 
     #[inline]
@@ -111,7 +119,7 @@ impl<'a> BucketRef<'a> {
 
 /// How far a descent has come: the slot that it has arrived at, and what stands there.
 #[derive(Clone, Copy)]
-pub(super) struct Descent<'a> {
+struct Descent<'a> {
     seen: Seen<'a>,
     node: NodeRef<'a>,
     slot: &'a Slot,
@@ -120,7 +128,7 @@ pub(super) struct Descent<'a> {
 impl<'a> Descent<'a> {
     /// The step from a word, through the slot of its node; none if it is no node's.
     #[inline(always)]
-    pub(super) fn into(seen: Seen<'a>, id: u64) -> Option<Self> {
+    fn into(seen: Seen<'a>, id: u64) -> Option<Self> {
         let node = seen.node()?;
         Some(Self::at(node, node.slot_of(id)))
     }
@@ -133,15 +141,14 @@ impl<'a> Descent<'a> {
 
     /// One more step down, if there is one to take.
     #[inline(always)]
-    pub(super) fn step(self, id: u64) -> Option<Self> {
+    fn step(self, id: u64) -> Option<Self> {
         Self::into(self.seen, id)
     }
 
     /// The range that contains `id`, if it stands inline in this slot.
     #[inline(always)]
-    pub(super) fn inline(&self, id: u64) -> Option<Hit<'a>> {
-        let hit = Hit::inline(self.slot, self.seen.word.len());
-        (self.seen.word.is_range() && hit.contains(id)).then_some(hit)
+    fn inline(&self, id: u64) -> Option<Hit<'a>> {
+        Hit::inline_at(self.slot, self.seen.word, id)
     }
 
     /// The range that contains `id`, if it stands in this slot's bucket.
@@ -153,7 +160,7 @@ impl<'a> Descent<'a> {
 
     /// The range that contains `id`, if it does not stand inline in this slot.
     #[inline(never)]
-    pub(super) fn elsewhere(self, root: &'a Link, id: u64) -> Option<Hit<'a>> {
+    fn elsewhere(self, root: &'a Link, id: u64) -> Option<Hit<'a>> {
         let near = if self.seen.word.is_empty() {
             let there = Self::at(self.node, self.node.slot_hinted(self.slot.first()));
             there.inline(id).or_else(|| there.bucketed(id))

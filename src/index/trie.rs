@@ -30,7 +30,7 @@ use core::fmt;
 use crossbeam_utils::CachePadded;
 
 use super::build::Fresh;
-use super::cell::{Item, Link};
+use super::cell::{Item, Link, Slot};
 use super::find::{self, Hit};
 use super::heap::{Garbage, Live, Seen, bytes_of};
 use super::spot::Spot;
@@ -178,10 +178,16 @@ impl<'a> View<'a> {
         find::find(self.root, self.live, id)
     }
 
-    /// The link of the root, and what it holds now.
+    /// What the root's link holds now.
     #[inline]
-    pub(super) fn root(self) -> (&'a Link, Seen<'a>) {
-        (self.root, self.live.read(self.root))
+    pub(super) fn top(self) -> Seen<'a> {
+        self.live.read(self.root)
+    }
+
+    /// What a slot of the trie holds now.
+    #[inline(always)]
+    pub(super) fn read(self, slot: &Slot) -> Seen<'a> {
+        self.live.read(&slot.link)
     }
 
     pub(super) fn nearest<S: Side>(self, id: u64) -> Option<Hit<'a>> {

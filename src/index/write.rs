@@ -9,8 +9,9 @@
 //!            empty        the range inline, or a bucket of one where a range stood before
 //!            range        a bucket of two
 //!            bucket       append in place | a copy with one more | too many: a node
-//!            other cell   a node twice as wide, if it is half full | a node above both
-//! refine   a node with more ranges than slots, and no node below: twice the slots in its place
+//!            other cell   a coarser node for few ranges | a node twice as wide, if it is half
+//!                         full | a node above both
+//! crowded  a node with more ranges than slots, and no node below: twice the slots in its place
 //! refresh  a node half of whose slots have held a range before: a copy, clean again
 //! ```
 //!
@@ -36,7 +37,11 @@ use super::shape::Shape;
 use super::shrink::ranges_of;
 use super::spot::Spot;
 use super::trie::Change;
+use super::word::MIN_BITS;
 use super::walk::Floor;
+
+/// How many slots the smallest nodes have.
+const SMALLEST: usize = 1 << MIN_BITS;
 
 /// A few items on the stack.
 pub(super) struct Few {
@@ -141,7 +146,7 @@ impl<'a> Change<'a> {
             return spot.spread(item);
         }
         if let Some(shape) = crowded(node) {
-            return self.refine(home, node, shape, item);
+            return self.rebuild(home, node, item, |items| build::filled(shape, items));
         }
         if spot.seen().word.is_empty() && is_used_up(node) {
             return self.reshape(home, node, node.shape(), item);
@@ -176,7 +181,11 @@ impl<'a> Change<'a> {
     /// Puts a range beside a node that does not cover it: into a wider copy, if it is full
     /// enough and that covers the range, or into a node above both.
     fn place_outside(&mut self, spot: Spot<'a>, child: NodeRef<'a>, item: Item) {
-        let wider = child.shape().wider();
+        let (shape, head) = (child.shape(), child.head());
+        if head.kids.get() == 0 && shape.bits() == MIN_BITS && 2 * head.load.get() < SMALLEST {
+            return self.rebuild(spot, child, item, build::subtree);
+        }
+        let wider = shape.wider();
         if let Some(shape) = wider.filter(|shape| shape.covers(item.first)) {
             if 2 * child.occupied().count() >= child.shape().slots() as usize {
                 return self.reshape(spot, child, shape, item);
@@ -230,12 +239,19 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Replaces a node without kids by a finer one, and puts a range in.
-    fn refine(&mut self, home: Spot<'a>, node: NodeRef<'a>, shape: Shape, item: Item) {
-        let mut items: Vec<Item> = ranges_of(node).collect();
+    /// Replaces a node without kids by what `build` makes of its ranges and one more.
+    fn rebuild(
+        &mut self,
+        home: Spot<'a>,
+        node: NodeRef<'a>,
+        item: Item,
+        build: impl FnOnce(&[Item]) -> Fresh,
+    ) {
+        let mut items = Vec::with_capacity(node.head().load.get() + 1);
+        items.extend(ranges_of(node));
         let at = items.partition_point(|other| other.first < item.first);
         items.insert(at, item);
-        self.supersede(home, build::filled(shape, &items));
+        self.supersede(home, build(&items));
         self.retire_buckets(node);
     }
 }
