@@ -84,13 +84,19 @@ impl Oracle {
         all.sort();
         let mut at = HEADER;
         for pair in all.windows(2) {
-            assert!(!(pair[0].1 && pair[1].1 && pair[0].0.end() == Ok(pair[1].0.offset)), "B3");
+            assert!(
+                !(pair[0].1 && pair[1].1 && pair[0].0.end() == Ok(pair[1].0.offset)),
+                "B3"
+            );
         }
         for (extent, _) in all {
             assert!(extent.offset.get() >= at, "B1: {extent:?} at {at}");
             at = extent.end().unwrap().get();
         }
-        assert!(at <= space.end().get().max(HEADER) && space.end().get() <= LIMIT, "B1");
+        assert!(
+            at <= space.end().get().max(HEADER) && space.end().get() <= LIMIT,
+            "B1"
+        );
     }
 }
 
@@ -131,15 +137,26 @@ fn run(ops: &[Op]) {
             Op::Retire(n) => {
                 if let Some(region) = oracle.pick(n) {
                     space.retire(region.id, &space.pin()).unwrap();
-                    assert!(space.retire(region.id, &space.pin()).is_err(), "a double free");
+                    assert!(
+                        space.retire(region.id, &space.pin()).is_err(),
+                        "a double free"
+                    );
                     oracle.bury(region);
                 }
             }
             Op::FreeWrong { at, shift, len } => {
                 if let Some(region) = oracle.pick(at) {
-                    let offset = region.extent.offset.get().saturating_add_signed(shift.into());
+                    let offset = region
+                        .extent
+                        .offset
+                        .get()
+                        .saturating_add_signed(shift.into());
                     let wrong = Extent::new(FileOffset::new(offset), ByteLen::new(len.into()));
-                    if oracle.live.get(&wrong.offset).is_none_or(|r| r.extent != wrong) {
+                    if oracle
+                        .live
+                        .get(&wrong.offset)
+                        .is_none_or(|r| r.extent != wrong)
+                    {
                         assert!(space.free(wrong).is_err(), "B4");
                     }
                 }

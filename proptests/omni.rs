@@ -115,7 +115,10 @@ impl World {
                 self.born(id, len);
             }
             Op::Many(len, n) => {
-                let many = self.ids.alloc_many(ByteLen::new(len.into()), n.into()).unwrap();
+                let many = self
+                    .ids
+                    .alloc_many(ByteLen::new(len.into()), n.into())
+                    .unwrap();
                 assert_eq!(many.len(), usize::from(n));
                 many.into_iter().for_each(|id| self.born(id, len));
             }
@@ -172,7 +175,11 @@ impl World {
 
     fn free(&mut self, id: ObjectId, state: State) {
         let freed = self.ids.free(id);
-        assert_eq!(freed.is_ok(), matches!(state, State::Live(_)), "O2 {id} {state:?} {freed:?}");
+        assert_eq!(
+            freed.is_ok(),
+            matches!(state, State::Live(_)),
+            "O2 {id} {state:?} {freed:?}"
+        );
         if freed.is_ok() {
             self.states.insert(id, State::Freed);
         }
@@ -180,7 +187,11 @@ impl World {
 
     fn hide(&mut self, id: ObjectId, state: State) {
         let hidden = self.ids.hide(id);
-        assert_eq!(hidden.is_ok(), matches!(state, State::Live(_)), "O2 {id} {state:?} {hidden:?}");
+        assert_eq!(
+            hidden.is_ok(),
+            matches!(state, State::Live(_)),
+            "O2 {id} {state:?} {hidden:?}"
+        );
         if hidden.is_ok() {
             self.states.insert(id, State::Hidden);
         }
@@ -188,7 +199,11 @@ impl World {
 
     fn reclaim(&mut self, id: ObjectId, state: State) {
         let reclaimed = self.ids.reclaim(id, &self.ids.pin());
-        assert_eq!(reclaimed.is_ok(), state == State::Hidden, "O2 {id} {state:?} {reclaimed:?}");
+        assert_eq!(
+            reclaimed.is_ok(),
+            state == State::Hidden,
+            "O2 {id} {state:?} {reclaimed:?}"
+        );
         if reclaimed.is_ok() {
             self.buried(id);
         }
@@ -218,7 +233,9 @@ impl World {
     }
 
     fn restored(&self) {
-        let restored = OmniBlockAllocator::builder().restore(&self.ids.snapshot()).unwrap();
+        let restored = OmniBlockAllocator::builder()
+            .restore(&self.ids.snapshot())
+            .unwrap();
         assert_eq!(restored.len(), self.ids.len(), "O5");
         for (id, _) in self.live() {
             assert_eq!(restored.locate(id), self.ids.locate(id), "O5");

@@ -1,4 +1,48 @@
 //! Lock-free building blocks that take an object id to its bytes without a map.
+//!
+//! A range of ids belongs to one block of equal slots, so an id *is* its place: the slot is the
+//! id less the range's first, the offset is the first offset and so many slot sizes, and one bit
+//! says whether the slot is live. What is left to keep is a bit an object, and a small sorted
+//! index of ranges.
+//!
+//! ```
+//! use mapless::{ByteLen, LookupError, OmniBlockAllocator};
+//!
+//! let ids = OmniBlockAllocator::new();
+//! let id = ids.alloc(ByteLen::new(100))?;
+//!
+//! let guard = ids.pin();
+//! let extent = ids.locate_in(id, &guard)?; // wait-free: no lock, no retry, no store
+//! assert_eq!(extent.len, ByteLen::new(112)); // the class that 100 bytes go to
+//!
+//! ids.retire(id, &guard)?; // nobody finds it from now on,
+//! assert_eq!(ids.locate(id), Err(LookupError::Hidden));
+//! drop(guard); // and nobody gets its slot before this
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What to take
+//!
+//! | you have | take |
+//! |---|---|
+//! | objects of many sizes in one file or address space | [`OmniBlockAllocator`] |
+//! | objects of one size | [`BlockAllocator`] |
+//! | a few large regions | [`BasicAllocator`] |
+//! | ranges of ids of your own, and 8 bytes for each | [`RangeIndex`] (feature `index` alone) |
+//!
+//! # Guards
+//!
+//! Lookups come in two forms: `locate_in(id, &guard)` is wait-free under a [`Guard`] that you
+//! took before, `locate(id)` takes one itself and is lock-free. A guard belongs to a [`Domain`],
+//! the structures' own or one that you share among several. Keep guards short: what is retired
+//! while one lives waits for it.
+//!
+//! # Features
+//!
+//! * `alloc` (default): the allocators; brings `index`.
+//! * `index`: [`RangeIndex`] alone.
+//! * `loom`: the types run inside your own loom models; inert without `--cfg loom`.
+//! * `shuttle`: the same for shuttle, and `--cfg shuttle`.
 
 #[cfg(not(target_has_atomic = "64"))]
 compile_error!("mapless needs 64-bit atomics");
@@ -20,3 +64,10 @@ pub use id::{
 #[cfg(feature = "index")]
 pub use index::*;
 pub use sync::epoch::{Domain, Guard};
+
+/// How many atomic operations the calling thread has done; for tests of progress guarantees.
+#[cfg(mapless_count)]
+#[doc(hidden)]
+pub mod count {
+    pub use crate::sync::atomic::count::steps;
+}

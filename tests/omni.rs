@@ -19,13 +19,25 @@ fn id(raw: u64) -> ObjectId {
 fn small() -> OmniBlockAllocator {
     let classes = SizeClasses::new([len(16), len(64), len(1024)]).unwrap();
     let growth = GrowByShare::default().first_bytes(len(1024));
-    OmniBlockAllocator::builder().classes(classes).growth(growth).build().unwrap()
+    OmniBlockAllocator::builder()
+        .classes(classes)
+        .growth(growth)
+        .build()
+        .unwrap()
 }
 
 #[test]
 fn an_id_leads_to_an_extent_of_its_class() {
     let ids = small();
-    for (asked, got) in [(0, 16), (1, 16), (16, 16), (17, 64), (64, 64), (65, 1024), (1024, 1024)] {
+    for (asked, got) in [
+        (0, 16),
+        (1, 16),
+        (16, 16),
+        (17, 64),
+        (64, 64),
+        (65, 1024),
+        (1024, 1024),
+    ] {
         let id = ids.alloc(len(asked)).unwrap();
         assert_eq!(ids.locate(id).unwrap().len, len(got), "{asked} bytes");
     }
@@ -39,7 +51,10 @@ fn above_the_largest_class_the_root_serves() {
     let huge = ids.alloc(len(1 << 40)).unwrap();
     assert_eq!(ids.locate(large).unwrap().len, len(1025));
     assert_eq!(ids.locate(huge).unwrap().len, len(1 << 40));
-    assert!(matches!(ids.alloc(len(u64::MAX)), Err(AllocError::Space(_))));
+    assert!(matches!(
+        ids.alloc(len(u64::MAX)),
+        Err(AllocError::Space(_))
+    ));
     ids.free(large).unwrap();
     assert_eq!(ids.free(large), Err(FreeError::Foreign));
     assert_eq!(ids.locate(large), Err(LookupError::Unknown));
@@ -99,7 +114,10 @@ fn a_reservation_shows_when_published_and_is_gone_when_dropped() {
     assert!(ids.locate(id).is_ok());
 
     let dropped = ids.reserve(len(100)).unwrap().id();
-    assert!(matches!(ids.locate(dropped), Err(LookupError::Freed | LookupError::NeverAllocated)));
+    assert!(matches!(
+        ids.locate(dropped),
+        Err(LookupError::Freed | LookupError::NeverAllocated)
+    ));
     let large = ids.reserve(len(5000)).unwrap();
     assert_eq!(ids.locate(large.id()), Err(LookupError::Reserved));
     let large = large.publish();
@@ -120,7 +138,10 @@ fn a_retired_slot_comes_back_only_after_the_guard() {
     }
     ids.collect();
     for _ in 0..1000 {
-        assert!(!retired.contains(&ids.alloc(len(16)).unwrap()), "handed out under a guard");
+        assert!(
+            !retired.contains(&ids.alloc(len(16)).unwrap()),
+            "handed out under a guard"
+        );
     }
     drop(guard);
     ids.collect();
@@ -154,16 +175,28 @@ fn a_guard_of_another_domain_is_refused() {
 #[test]
 fn a_shared_domain_has_shared_guards() {
     let domain = Domain::new();
-    let one = OmniBlockAllocator::builder().domain(&domain).build().unwrap();
-    let other = OmniBlockAllocator::builder().domain(&domain).build().unwrap();
+    let one = OmniBlockAllocator::builder()
+        .domain(&domain)
+        .build()
+        .unwrap();
+    let other = OmniBlockAllocator::builder()
+        .domain(&domain)
+        .build()
+        .unwrap();
     let guard = one.pin();
-    assert_eq!(other.locate_in(ObjectId::MIN, &guard), Err(LookupError::Unknown));
+    assert_eq!(
+        other.locate_in(ObjectId::MIN, &guard),
+        Err(LookupError::Unknown)
+    );
 }
 
 #[test]
 fn spaces_are_disjoint_by_their_first_ids() {
     let one = OmniBlockAllocator::builder().build().unwrap();
-    let other = OmniBlockAllocator::builder().first_id(id(1 << 60)).build().unwrap();
+    let other = OmniBlockAllocator::builder()
+        .first_id(id(1 << 60))
+        .build()
+        .unwrap();
     let foreign = other.alloc(len(10)).unwrap();
     assert!(foreign >= id(1 << 60));
     let before = one.len();
@@ -174,7 +207,10 @@ fn spaces_are_disjoint_by_their_first_ids() {
 
 #[test]
 fn the_id_space_runs_out_with_an_error() {
-    let ids = OmniBlockAllocator::builder().first_id(ObjectId::MAX).build().unwrap();
+    let ids = OmniBlockAllocator::builder()
+        .first_id(ObjectId::MAX)
+        .build()
+        .unwrap();
     assert!(matches!(ids.alloc(len(16)), Err(AllocError::Ids(_))));
     assert!(matches!(ids.alloc(len(1 << 30)), Err(AllocError::Ids(_))));
     assert_eq!(ids.len(), 0);
@@ -195,14 +231,23 @@ fn the_limit_is_a_limit_and_freed_space_is_used_again() {
     for &id in &live {
         assert!(ids.locate(id).unwrap().offset >= FileOffset::new(4096));
     }
-    assert!(matches!(ids.alloc(len(1)), Err(AllocError::Space(SpaceError::NoSpace))));
-    assert!(matches!(ids.alloc(len(65)), Err(AllocError::Space(SpaceError::NoSpace))));
+    assert!(matches!(
+        ids.alloc(len(1)),
+        Err(AllocError::Space(SpaceError::NoSpace))
+    ));
+    assert!(matches!(
+        ids.alloc(len(65)),
+        Err(AllocError::Space(SpaceError::NoSpace))
+    ));
     for &id in &live {
         ids.free(id).unwrap();
     }
     ids.trim();
     ids.collect();
-    assert_eq!(ids.locate(ids.alloc(len(8192)).unwrap()).unwrap().len, len(8192));
+    assert_eq!(
+        ids.locate(ids.alloc(len(8192)).unwrap()).unwrap().len,
+        len(8192)
+    );
 }
 
 #[test]
@@ -213,7 +258,10 @@ fn a_class_can_be_added_while_others_are_used() {
     let after = ids.alloc(len(100)).unwrap();
     assert_eq!(ids.locate(before).unwrap().len, len(1024));
     assert_eq!(ids.locate(after).unwrap().len, len(128));
-    assert_eq!(ids.add_size_class(len(128)), Err(ClassError::NotAscending(len(128))));
+    assert_eq!(
+        ids.add_size_class(len(128)),
+        Err(ClassError::NotAscending(len(128)))
+    );
     assert_eq!(ids.add_size_class(len(0)), Err(ClassError::Zero));
     ids.free(before).unwrap();
     ids.free(after).unwrap();
@@ -288,7 +336,9 @@ fn ids_of_a_range_that_was_given_back_are_never_issued_again() {
 fn a_hundred_rounds_of_fill_and_empty_leave_memory_where_it_was() {
     let ids = OmniBlockAllocator::builder().build().unwrap();
     let round = || {
-        let live: Vec<ObjectId> = (0..20_000).map(|n| ids.alloc(len(n % 500)).unwrap()).collect();
+        let live: Vec<ObjectId> = (0..20_000)
+            .map(|n| ids.alloc(len(n % 500)).unwrap())
+            .collect();
         for id in live {
             ids.retire(id, &ids.pin()).unwrap();
         }
@@ -300,7 +350,10 @@ fn a_hundred_rounds_of_fill_and_empty_leave_memory_where_it_was() {
     let (memory, end) = round();
     for _ in 0..99 {
         let (now, now_end) = round();
-        assert!(now <= memory + memory / 10 + 4096, "{now} bytes after {memory}");
+        assert!(
+            now <= memory + memory / 10 + 4096,
+            "{now} bytes after {memory}"
+        );
         assert!(now_end <= end, "the space grew: {end} to {now_end}");
     }
     assert_eq!(ids.len(), 0);
@@ -320,13 +373,25 @@ fn a_snapshot_restores_ids_and_offsets_exactly() {
     for &id in &live {
         assert_eq!(restored.locate(id), ids.locate(id));
     }
-    assert!(restored.locate(reserved.id()).is_err(), "a reservation does not survive");
+    assert!(
+        restored.locate(reserved.id()).is_err(),
+        "a reservation does not survive"
+    );
     assert!(restored.iter().eq(ids.iter()));
-    let fresh: HashSet<ObjectId> = (0..3000).map(|_| restored.alloc(len(16)).unwrap()).collect();
+    let fresh: HashSet<ObjectId> = (0..3000)
+        .map(|_| restored.alloc(len(16)).unwrap())
+        .collect();
     assert!(live.iter().all(|id| !fresh.contains(id)));
-    let mut extents: Vec<Extent> = restored.iter().map(|id| restored.locate(id).unwrap()).collect();
+    let mut extents: Vec<Extent> = restored
+        .iter()
+        .map(|id| restored.locate(id).unwrap())
+        .collect();
     extents.sort();
-    assert!(extents.windows(2).all(|pair| pair[0].end().unwrap() <= pair[1].offset));
+    assert!(
+        extents
+            .windows(2)
+            .all(|pair| pair[0].end().unwrap() <= pair[1].offset)
+    );
 }
 
 #[test]
@@ -361,7 +426,10 @@ struct Panics(AtomicBool);
 
 impl Growth for Panics {
     fn next_slots(&self, _: &mapless::ClassUse) -> u64 {
-        assert!(!self.0.swap(false, Ordering::Relaxed), "a growth policy that panics once");
+        assert!(
+            !self.0.swap(false, Ordering::Relaxed),
+            "a growth policy that panics once"
+        );
         4
     }
 }
@@ -383,7 +451,10 @@ fn a_panicking_policy_leaves_the_allocator_as_it_was() {
 fn dropping_with_retirements_pending_is_sound() {
     let domain = Domain::new();
     let guard = domain.pin();
-    let ids = OmniBlockAllocator::builder().domain(&domain).build().unwrap();
+    let ids = OmniBlockAllocator::builder()
+        .domain(&domain)
+        .build()
+        .unwrap();
     for n in 0..1000 {
         let id = ids.alloc(len(n * 100)).unwrap();
         ids.retire(id, &guard).unwrap();

@@ -17,10 +17,12 @@ const LOOKUPS: usize = 4_000_000;
 
 type Map = HashMap<u64, (u64, u32), ahash::RandomState>;
 
-pub fn run(files: &[Found], objects: usize) -> Result<()> {
+pub(crate) fn run(files: &[Found], objects: usize) -> Result<()> {
     let mut random = fastrand::Rng::with_seed(7);
     let mut sizes = Vec::with_capacity(objects);
-    sizes.resize_with(objects, || ByteLen::new(files[random.usize(..files.len())].len));
+    sizes.resize_with(objects, || {
+        ByteLen::new(files[random.usize(..files.len())].len)
+    });
     let mut ids = Vec::with_capacity(objects);
 
     let region = Region::new(COUNTED);
@@ -47,7 +49,11 @@ pub fn run(files: &[Found], objects: usize) -> Result<()> {
     random.shuffle(&mut ids);
     let guarded = |ids: &[ObjectId]| {
         let guard = allocator.pin();
-        let offset = |&id: &ObjectId| allocator.locate_in(id, &guard).map_or(0, |e| e.offset.get());
+        let offset = |&id: &ObjectId| {
+            allocator
+                .locate_in(id, &guard)
+                .map_or(0, |e| e.offset.get())
+        };
         ids.iter().map(offset).fold(0, u64::wrapping_add)
     };
     let pinning = |ids: &[ObjectId]| {
@@ -61,7 +67,12 @@ pub fn run(files: &[Found], objects: usize) -> Result<()> {
 
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(["", "B/object", "ns/lookup, 1 thread", "ns/lookup, 2 threads"]);
+    table.set_header([
+        "",
+        "B/object",
+        "ns/lookup, 1 thread",
+        "ns/lookup, 2 threads",
+    ]);
     let mut row = |name: &str, bytes: usize, lookup: &(dyn Fn(&[ObjectId]) -> u64 + Sync)| {
         table.add_row([
             name.to_string(),
@@ -79,7 +90,9 @@ pub fn run(files: &[Found], objects: usize) -> Result<()> {
 
 fn live_bytes(region: &Region<'_, std::alloc::System>) -> usize {
     let change = region.change();
-    change.bytes_allocated.saturating_sub(change.bytes_deallocated)
+    change
+        .bytes_allocated
+        .saturating_sub(change.bytes_deallocated)
 }
 
 /// Every object where the map says, and no two at one place.
@@ -92,7 +105,12 @@ fn agree(allocator: &OmniBlockAllocator, map: &Map, ids: &[ObjectId]) -> Result<
     }
     extents.sort_unstable();
     for pair in extents.windows(2) {
-        ensure!(pair[0].end()? <= pair[1].offset, "{:?} overlaps {:?}", pair[0], pair[1]);
+        ensure!(
+            pair[0].end()? <= pair[1].offset,
+            "{:?} overlaps {:?}",
+            pair[0],
+            pair[1]
+        );
     }
     Ok(())
 }
@@ -115,7 +133,10 @@ fn round(ids: &[ObjectId], threads: usize, lookup: &(dyn Fn(&[ObjectId]) -> u64 
     };
     let times: Vec<f64> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().map(|w| w.join().expect("a lookup panicked")).collect()
+        workers
+            .into_iter()
+            .map(|w| w.join().expect("a lookup panicked"))
+            .collect()
     });
     times.iter().sum::<f64>() / threads as f64
 }

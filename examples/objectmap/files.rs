@@ -8,13 +8,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use walkdir::WalkDir;
 
 /// A file that was found, and its size when it was.
-pub struct Found {
-    pub path: PathBuf,
-    pub len: u64,
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    pub(crate) len: u64,
 }
 
 /// This crate's sources and, where there are some, the registry sources of cargo.
-pub fn default_dirs() -> Vec<PathBuf> {
+pub(crate) fn default_dirs() -> Vec<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
@@ -27,7 +27,7 @@ pub fn default_dirs() -> Vec<PathBuf> {
 }
 
 /// All regular files below `dirs`.
-pub fn walk(dirs: &[PathBuf]) -> Result<Vec<Found>> {
+pub(crate) fn walk(dirs: &[PathBuf]) -> Result<Vec<Found>> {
     let bar = ProgressBar::new_spinner().with_message("walking");
     bar.enable_steady_tick(Duration::from_millis(100));
     let mut files = Vec::new();
@@ -35,19 +35,26 @@ pub fn walk(dirs: &[PathBuf]) -> Result<Vec<Found>> {
         let entry = entry?;
         if entry.file_type().is_file() {
             let len = entry.metadata()?.len();
-            files.push(Found { path: entry.into_path(), len });
+            files.push(Found {
+                path: entry.into_path(),
+                len,
+            });
             bar.inc(1);
         }
     }
     bar.finish_and_clear();
     ensure!(!files.is_empty(), "no file below {dirs:?}");
     let bytes: u64 = files.iter().map(|file| file.len).sum();
-    println!("{} files, {:.1} MB, below {dirs:?}", files.len(), bytes as f64 / 1e6);
+    println!(
+        "{} files, {:.1} MB, below {dirs:?}",
+        files.len(),
+        bytes as f64 / 1e6
+    );
     Ok(files)
 }
 
 /// A progress bar for `len` steps of `what`.
-pub fn progress(len: usize, what: &'static str) -> ProgressBar {
+pub(crate) fn progress(len: usize, what: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:<28} {wide_bar} {pos}/{len} {elapsed}");
     ProgressBar::new(len as u64)
         .with_style(style.expect("a valid template"))

@@ -26,7 +26,11 @@ const OBJECTS: usize = 2_650_000;
 
 fn main() -> Result<()> {
     let dirs: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let dirs = if dirs.is_empty() { files::default_dirs() } else { dirs };
+    let dirs = if dirs.is_empty() {
+        files::default_dirs()
+    } else {
+        dirs
+    };
     let objects = std::env::var("OBJECTMAP_OBJECTS").ok();
     let objects = match objects {
         Some(text) => text.parse().context("OBJECTMAP_OBJECTS is not a number")?,

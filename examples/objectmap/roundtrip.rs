@@ -18,7 +18,7 @@ struct Stored {
     checksum: u32,
 }
 
-pub fn run(files: &[Found]) -> Result<()> {
+pub(crate) fn run(files: &[Found]) -> Result<()> {
     let ids = OmniBlockAllocator::builder().build()?;
     let home = tempfile::tempfile().context("a temporary file for the objects")?;
     let mut stored = store(&ids, &home, files, &mut (0..files.len()), "storing")?;
@@ -28,9 +28,19 @@ pub fn run(files: &[Found]) -> Result<()> {
     let gone = delete_a_third(&ids, &mut stored)?;
     ensure!(ids.len() == stored.len() as u64, "len() after the deletes");
     for dead in &gone {
-        ensure!(ids.locate(dead.id).is_err(), "{} was deleted and is still found", dead.id);
+        ensure!(
+            ids.locate(dead.id).is_err(),
+            "{} was deleted and is still found",
+            dead.id
+        );
     }
-    let again = store(&ids, &home, files, &mut gone.iter().map(|dead| dead.file), "storing again")?;
+    let again = store(
+        &ids,
+        &home,
+        files,
+        &mut gone.iter().map(|dead| dead.file),
+        "storing again",
+    )?;
     stored.extend(again);
     verify(&ids, &home, &stored, "reading back by id again")?;
     println!(
@@ -59,7 +69,10 @@ fn store(
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         let id = ids.alloc(ByteLen::new((HEADER + bytes.len()) as u64))?;
         let extent = ids.locate(id)?;
-        ensure!(extent.len.get() >= (HEADER + bytes.len()) as u64, "{id}: {extent:?} is short");
+        ensure!(
+            extent.len.get() >= (HEADER + bytes.len()) as u64,
+            "{id}: {extent:?} is short"
+        );
         let checksum = crc32fast::hash(&bytes);
         let mut slot = Vec::with_capacity(HEADER + bytes.len());
         slot.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
@@ -82,8 +95,16 @@ fn verify(
     let bar = progress(stored.len(), what);
     for object in stored {
         let (bytes, checksum) = read(ids, home, object.id)?;
-        ensure!(crc32fast::hash(&bytes) == checksum, "{}: damaged", object.id);
-        ensure!(checksum == object.checksum, "{}: the bytes of another object", object.id);
+        ensure!(
+            crc32fast::hash(&bytes) == checksum,
+            "{}: damaged",
+            object.id
+        );
+        ensure!(
+            checksum == object.checksum,
+            "{}: the bytes of another object",
+            object.id
+        );
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -97,7 +118,10 @@ fn read(ids: &OmniBlockAllocator, home: &File, id: ObjectId) -> Result<(Vec<u8>,
     home.read_exact_at(&mut header, extent.offset.get())?;
     let (len, checksum) = header.split_at(8);
     let len = u64::from_le_bytes(len.try_into()?);
-    ensure!(len <= extent.len.get() - HEADER as u64, "{id}: a length of {len} in {extent:?}");
+    ensure!(
+        len <= extent.len.get() - HEADER as u64,
+        "{id}: a length of {len} in {extent:?}"
+    );
     let mut bytes = vec![0; len as usize];
     home.read_exact_at(&mut bytes, extent.offset.get() + HEADER as u64)?;
     Ok((bytes, u32::from_le_bytes(checksum.try_into()?)))

@@ -284,10 +284,9 @@ impl BasicAllocator {
     ///
     /// # Progress
     /// Wait-free.
-    #[inline]
+    #[inline(always)]
     pub fn locate_in(&self, id: ObjectId, guard: &Guard) -> Result<Extent, LookupError> {
-        let found = self.directory.find(id, guard).ok_or(LookupError::Unknown)?;
-        found.extent()
+        self.directory.locate(id, guard)
     }
 
     /// How many regions (with an [`crate::OmniBlockAllocator`] on top: and ranges) there are.

@@ -1,32 +1,31 @@
-//! One size class: its blocks, who leases which words of them, and what waits for readers.
+//! One size class: its blocks, where threads look for slots of them, and what waits for readers.
 //!
 //! # Shape
 //! ```text
-//! leases ──> words of blocks          alloc, reserve: two read-modify-writes, no lock
-//! blocks     first id ──> block       looked through when a leased word runs out
+//! cursors ─> words of blocks          alloc: a pin, a look at the index, one read-modify-write
+//! blocks     newest ─> .. ─> oldest     looked through when a word runs out
 //! limbo      retired slots            behind a lock; free again after the epoch
 //! ```
 //!
 //! # Invariants
 //! * C1  `blocks` and the directory's index hold the same blocks of this class, but for the moment
 //!   in which one is added or removed, which the class's lock covers.
-//! * C2  A block is removed only after all its leases were revoked while no slot was taken.
+//! * C2  A block is removed only after `Block::revoke`: no slot was taken, and none will be.
 //!
 //! # Progress
 //! `take` is lock-free, and blocks on nothing; growing, giving back and reclaiming block on locks.
 //!
 //! # Checked by
 //! `loom-tests/omni.rs` (C1, C2); `proptests/omni.rs`; `tests/stress_omni.rs`.
-#![allow(unsafe_code)] // `BlockSource` is a contract about how long blocks live; C2 keeps it
+#![allow(unsafe_code)] // `BlockList::push` is a contract about how long blocks live; C2 keeps it
 
 use core::fmt;
 
 use super::classes::ClassUse;
 use super::directory::{Directory, Found, Retired, Reuse, Wanted};
 use super::error::AllocError;
-use crate::bitset::{BITS, Block, BlockRef, BlockSource, Leases};
-use crate::id::{ByteLen, ObjectId, SlotIndex};
-use crate::index::RangeIndex;
+use crate::bitset::{BITS, Block, BlockList, BlockRef, BlockSource, Cursors, Want};
+use crate::id::{ByteLen, IdRange, ObjectId, SlotIndex};
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::epoch::{Guard, Limbo};
 use crate::sync::lock::{Mutex, MutexGuard};
@@ -35,8 +34,8 @@ use crate::sync::lock::{Mutex, MutexGuard};
 pub(crate) struct Class {
     slot_size: ByteLen,
     number: u32,
-    leases: Leases,
-    blocks: RangeIndex<BlockRef>,
+    cursors: Cursors,
+    blocks: BlockList,
     /// The first id of the block that had a free word last: a hint.
     cursor: AtomicU64,
     /// The slots of all blocks; changes under the lock of `spare`.
@@ -46,47 +45,48 @@ pub(crate) struct Class {
     limbo: Mutex<Limbo<Retired>>,
 }
 
-/// A class's blocks as the leases look through them.
+/// A class's blocks as the cursors look through them.
 pub(crate) struct Blocks<'a> {
     class: &'a Class,
     directory: &'a Directory,
+    guard: Guard,
 }
 
-// SAFETY: S1 the blocks come from the index under a guard, and are removed from it, and freed an
-// epoch later, only after `Leases::revoke` (C2).
-unsafe impl BlockSource for Blocks<'_> {
+impl BlockSource for Blocks<'_> {
+    #[inline]
+    fn named(&self, first_id: u64) -> Option<&Block> {
+        let first = ObjectId::new(first_id)?;
+        Some(self.directory.find(first, &self.guard)?.block)
+    }
+
     fn find(&self, look: &mut dyn FnMut(&Block) -> bool) -> bool {
-        let guard = self.directory.domain().pin();
-        // Relaxed: a hint where to begin.
-        let start = ObjectId::new(self.class.cursor.load(Relaxed)).unwrap_or(ObjectId::MIN);
-        let mut look_at = |block: &Block| {
-            let found = look(block);
-            if found {
-                // Relaxed: a hint where to begin.
-                self.class.cursor.store(block.span().first_id.get(), Relaxed);
-            }
-            found
-        };
+        let guard = &self.guard;
         let blocks = &self.class.blocks;
-        let from_start = self.directory.blocks(blocks, start, &guard);
-        let before = self.directory.blocks(blocks, ObjectId::MIN, &guard);
-        let before = before.take_while(|block| block.span().first_id < start);
-        from_start.chain(before).any(&mut look_at)
+        let last = self.class.last_found(self.directory, guard);
+        let around = last.into_iter().chain(blocks.iter(last, guard));
+        let mut around = around.chain(
+            blocks
+                .iter(None, guard)
+                .take_while(|block| last.is_none_or(|last| !core::ptr::eq(*block, last))),
+        );
+        let found = around.find(|block| look(block));
+        if let Some(block) = found {
+            // Relaxed: a hint where to begin.
+            self.class
+                .cursor
+                .store(block.span().first_id.get(), Relaxed);
+        }
+        found.is_some()
     }
 }
 
 impl Class {
-    pub(crate) fn new(
-        directory: &Directory,
-        slot_size: ByteLen,
-        number: u32,
-        stripes: Option<usize>,
-    ) -> Self {
+    pub(crate) fn new(slot_size: ByteLen, number: u32, stripes: Option<usize>) -> Self {
         Self {
             slot_size,
             number,
-            leases: Leases::new(stripes),
-            blocks: RangeIndex::with_domain(directory.domain()),
+            cursors: Cursors::new(stripes),
+            blocks: BlockList::new(),
             cursor: AtomicU64::new(0),
             slots: AtomicU64::new(0),
             spare: Mutex::new(None),
@@ -116,17 +116,22 @@ impl Class {
     pub(crate) fn take<R>(
         &self,
         directory: &Directory,
+        want: Want,
         land: impl FnMut(&Block, SlotIndex) -> R,
     ) -> Option<R> {
-        let blocks = Blocks { class: self, directory };
-        self.leases.take(None, &blocks, land)
+        let blocks = Blocks {
+            class: self,
+            directory,
+            guard: directory.domain().pin(),
+        };
+        self.cursors.mine().take(&blocks, want, land)
     }
 
     /// Takes `n` free slots in a row and makes them live; the first one's id.
     pub(crate) fn take_run(&self, directory: &Directory, n: u64) -> Option<ObjectId> {
         let guard = directory.domain().pin();
-        let mut blocks = directory.blocks(&self.blocks, ObjectId::MIN, &guard);
-        blocks.find_map(|block| Some(block.id(self.leases.take_run(block, n)?)))
+        let mut blocks = self.blocks.iter(None, &guard);
+        blocks.find_map(|block| Some(block.id(block.take_run(n)?)))
     }
 
     /// Adds a block of `slots` slots, unless somebody else did since `seen`.
@@ -148,19 +153,27 @@ impl Class {
             near: None,
         };
         let (handle, ids, _) = directory.add(wanted, |_| ())?;
-        self.adopt(handle, ids.first(), slots.into());
+        self.adopt(handle, ids);
         Ok(())
     }
 
     /// Enters a block that the directory's index leads to. Under the lock, or before anybody else
     /// knows the class.
-    pub(crate) fn adopt(&self, handle: BlockRef, first: ObjectId, slots: u64) {
-        let ids = crate::id::IdRange::new(first, slots).expect("the ids of a block");
-        self.blocks.insert(ids, handle).expect("ids are issued once (N1)");
+    pub(crate) fn adopt(&self, handle: BlockRef, ids: IdRange) {
+        // SAFETY: S1 the directory frees the block an epoch after `give_back` removed it here (C2);
+        // S2 it was made just now.
+        unsafe { self.blocks.push(handle) };
         // Relaxed: a hint where to begin.
-        self.cursor.store(first.get(), Relaxed);
+        self.cursor.store(ids.first().get(), Relaxed);
         // Relaxed: under the lock; elsewhere a policy's hint.
-        self.slots.fetch_add(slots, Relaxed);
+        self.slots.fetch_add(ids.len(), Relaxed);
+    }
+
+    /// The block in which slots were found last, if it is still there.
+    fn last_found<'g>(&'g self, directory: &'g Directory, guard: &'g Guard) -> Option<&'g Block> {
+        // Relaxed: a hint where to begin.
+        let first = ObjectId::new(self.cursor.load(Relaxed))?;
+        Some(directory.find(first, guard)?.block)
     }
 
     /// A slot of `found` was emptied: gives the block back if it is unused and not the spare one.
@@ -198,11 +211,10 @@ impl Class {
         guard: &Guard,
     ) -> bool {
         let block = found.block;
-        if !self.leases.revoke(block) {
+        if !block.revoke() {
             return false;
         }
-        let removed = self.blocks.remove(block.span().first_id);
-        removed.expect("a block is removed once (C2)");
+        self.blocks.remove(block);
         // Relaxed: under the lock; elsewhere a policy's hint.
         self.slots.fetch_sub(block.slots(), Relaxed);
         directory.remove(block, found.handle, Reuse::AfterEpoch, guard);
@@ -214,12 +226,8 @@ impl Class {
         let guard = directory.domain().pin();
         let mut spare = self.spare.lock();
         *spare = None;
-        let firsts: Vec<ObjectId> = directory
-            .blocks(&self.blocks, ObjectId::MIN, &guard)
-            .map(|block| block.span().first_id)
-            .collect();
-        for first in firsts {
-            if let Some(found) = directory.find(first, &guard) {
+        for block in self.blocks.iter(None, &guard) {
+            if let Some(found) = directory.find(block.span().first_id, &guard) {
                 self.give_back(directory, found, &spare, &guard);
             }
         }
@@ -264,16 +272,12 @@ impl Class {
 
     /// How many bytes the class has beside its blocks.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + self.leases.memory() + self.blocks.memory()
-    }
-
-    pub(crate) fn collect_index(&self) {
-        self.blocks.collect();
+        size_of::<Self>() + self.cursors.memory()
     }
 
     /// Whether no slot of a block is taken, and from now on none will be.
     pub(crate) fn revoke(&self, block: &Block) -> bool {
-        self.leases.revoke(block)
+        block.revoke()
     }
 }
 
@@ -281,7 +285,6 @@ impl fmt::Debug for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Class")
             .field("slot_size", &self.slot_size)
-            .field("blocks", &self.blocks.len())
             .finish_non_exhaustive()
     }
 }

@@ -196,10 +196,16 @@ mod tests {
     #[test]
     fn the_default_table_ascends_to_a_mebibyte_in_steps_of_a_quarter() {
         let classes = SizeClasses::default();
-        assert_eq!(SizeClasses::new(classes.as_slice().to_vec()), Ok(classes.clone()));
+        assert_eq!(
+            SizeClasses::new(classes.as_slice().to_vec()),
+            Ok(classes.clone())
+        );
         assert_eq!(classes.as_slice().last(), Some(&ByteLen::new(1 << 20)));
         for pair in classes.as_slice().windows(2) {
-            assert!(pair[1].get() - pair[0].get() <= (pair[0].get() / 4).max(16), "{pair:?}");
+            assert!(
+                pair[1].get() - pair[0].get() <= (pair[0].get() / 4).max(16),
+                "{pair:?}"
+            );
         }
     }
 
@@ -208,8 +214,14 @@ mod tests {
         let sizes = |raw: &[u64]| SizeClasses::new(raw.iter().map(|&n| ByteLen::new(n)));
         assert_eq!(sizes(&[]), Err(ClassError::Empty));
         assert_eq!(sizes(&[0, 8]), Err(ClassError::Zero));
-        assert_eq!(sizes(&[8, 8]), Err(ClassError::NotAscending(ByteLen::new(8))));
-        assert_eq!(sizes(&[16, 8]), Err(ClassError::NotAscending(ByteLen::new(8))));
+        assert_eq!(
+            sizes(&[8, 8]),
+            Err(ClassError::NotAscending(ByteLen::new(8)))
+        );
+        assert_eq!(
+            sizes(&[16, 8]),
+            Err(ClassError::NotAscending(ByteLen::new(8)))
+        );
         let many: Vec<u64> = (1..=MAX_CLASSES as u64 + 1).collect();
         assert_eq!(sizes(&many), Err(ClassError::TooMany));
     }

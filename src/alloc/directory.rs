@@ -107,15 +107,6 @@ pub(crate) struct Found<'g> {
 }
 
 impl Found<'_> {
-    /// The bytes of a live slot, or why it is not live: one look at its bit.
-    #[inline]
-    pub(crate) fn extent(&self) -> Result<Extent, LookupError> {
-        if self.block.is_live(self.slot) {
-            return Ok(self.block.extent(self.slot));
-        }
-        self.state()
-    }
-
     /// Why a slot is not live; or that it has just become so.
     #[cold]
     fn state(&self) -> Result<Extent, LookupError> {
@@ -130,12 +121,16 @@ impl Found<'_> {
 
     /// Clears a live slot.
     pub(crate) fn free(&self) -> Result<(), FreeError> {
-        self.block.free(self.slot).map_err(|state| self.refusal(state))
+        self.block
+            .free(self.slot)
+            .map_err(|state| self.refusal(state))
     }
 
     /// Hides a live slot, with this mark.
     pub(crate) fn hide(&self, mark: Mark) -> Result<(), FreeError> {
-        self.block.hide(self.slot, mark).map_err(|state| self.refusal(state))
+        self.block
+            .hide(self.slot, mark)
+            .map_err(|state| self.refusal(state))
     }
 
     /// What is said of a slot that was to be live and was found in `state`.
@@ -205,43 +200,35 @@ impl Directory {
         &self.index
     }
 
-    /// The block and the slot that an id names, whatever the slot's state.
-    #[inline]
-    pub(crate) fn find<'g>(&'g self, id: ObjectId, guard: &'g Guard) -> Option<Found<'g>> {
-        let entry = self.index.entry_in(id, guard)?;
-        Some(self.found(id, entry, guard))
-    }
-
-    /// [`Directory::find`] for many ids, interleaved.
-    pub(crate) fn find_many<'g>(
-        &'g self,
-        ids: &[ObjectId],
-        guard: &'g Guard,
-        mut each: impl FnMut(usize, Option<Found<'g>>),
-    ) {
-        const LANES: usize = 16;
-        let mut entries = [None; LANES];
-        for (part, ids) in ids.chunks(LANES).enumerate() {
-            let entries = &mut entries[..ids.len()];
-            self.index.entries_many_in(ids, entries, guard);
-            for (lane, (&id, entry)) in ids.iter().zip(&*entries).enumerate() {
-                let found = entry.map(|entry| self.found(id, entry, guard));
-                each(part * LANES + lane, found);
-            }
+    /// The bytes of a live object.
+    #[inline(always)] // else the extent goes through memory, and a lookup costs half as much again
+    pub(crate) fn locate(&self, id: ObjectId, guard: &Guard) -> Result<Extent, LookupError> {
+        let Some((slot, handle)) = self.index.offset_in(id, guard) else {
+            return Err(LookupError::Unknown);
+        };
+        let slot = SlotIndex::new(slot as u32);
+        // SAFETY: S1 H1: the index led to the block under `guard`; S2 the range of a block has as
+        // many ids as the block has slots.
+        let live = unsafe { handle.live_extent(slot) };
+        match live {
+            Some(extent) => Ok(extent),
+            None => self.found(handle, slot, guard).state(),
         }
     }
 
+    /// The block and the slot that an id names, whatever the slot's state.
     #[inline]
-    fn found<'g>(
-        &'g self,
-        id: ObjectId,
-        (range, handle): (IdRange, BlockRef),
-        guard: &'g Guard,
-    ) -> Found<'g> {
+    pub(crate) fn find<'g>(&'g self, id: ObjectId, guard: &'g Guard) -> Option<Found<'g>> {
+        let (slot, handle) = self.index.offset_in(id, guard)?;
+        Some(self.found(handle, SlotIndex::new(slot as u32), guard))
+    }
+
+    #[inline]
+    fn found<'g>(&'g self, handle: BlockRef, slot: SlotIndex, guard: &'g Guard) -> Found<'g> {
         Found {
             block: self.block(handle, guard),
             handle,
-            slot: SlotIndex::new((id.get() - range.first().get()) as u32),
+            slot,
         }
     }
 
@@ -252,16 +239,15 @@ impl Directory {
         unsafe { handle.get() }
     }
 
-    /// The blocks of `index`, a class's or our own, from the one at or after `start` on.
+    /// The blocks from the one at or after `start` on, by their ids.
     pub(crate) fn blocks<'g>(
         &'g self,
-        index: &'g RangeIndex<BlockRef>,
         start: ObjectId,
         guard: &'g Guard,
     ) -> impl Iterator<Item = &'g Block> + 'g {
         let mut next = Some(start);
         core::iter::from_fn(move || {
-            let (range, handle) = index.ceiling_in(next?, guard)?;
+            let (range, handle) = self.index.ceiling_in(next?, guard)?;
             next = range.last().checked_add(1).ok();
             Some(self.block(handle, guard))
         })
@@ -275,7 +261,11 @@ impl Directory {
         let block: &'g Block = unsafe { handle.get() };
         block.unmark(slot, Mark::Retired);
         let _ = guard;
-        Found { block, handle, slot }
+        Found {
+            block,
+            handle,
+            slot,
+        }
     }
 
     /// A slot was emptied: a block that is not used any more goes, at the latest with `trim`.
@@ -376,7 +366,9 @@ impl Directory {
         }
         let mut waiting = Some(extent);
         if reuse == Reuse::Now {
-            root.space.free(extent).expect("a block's extent is given out");
+            root.space
+                .free(extent)
+                .expect("a block's extent is given out");
             waiting = None;
         }
         let len = waiting.map_or(0, |extent| extent.len.get());
@@ -476,7 +468,9 @@ impl Root {
         while let Some(batch) = self.limbo.take_ripe() {
             for gone in batch {
                 if let Some(extent) = gone.extent {
-                    self.space.free(extent).expect("a block's extent is given out");
+                    self.space
+                        .free(extent)
+                        .expect("a block's extent is given out");
                 }
                 // SAFETY: S1 the batch is ripe: the index forgot the block before it was
                 // pushed, and every guard that lived then is gone (H1).

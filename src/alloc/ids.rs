@@ -50,7 +50,7 @@ impl IdCounter {
         if self.single == self.single_end {
             let (page, next) = self.page_for(1)?;
             (self.next, self.single) = (next, page.first().get());
-            self.single_end = self.single.saturating_add(PAGE).min(u64::MAX - 1);
+            self.single_end = self.single.saturating_add(PAGE);
         }
         let first = ObjectId::new(self.single).ok_or(RangeError::OutOfIds)?;
         let range = IdRange::new(first, 1)?;
@@ -95,7 +95,17 @@ mod tests {
         let firsts: Vec<u64> = [1024, 40_000, 1, 1, 2, 1]
             .map(|len| ids.issue(len).unwrap().first().get())
             .to_vec();
-        assert_eq!(firsts, [PAGE, 2 * PAGE, 4 * PAGE, 4 * PAGE + 1, 5 * PAGE, 4 * PAGE + 2]);
+        assert_eq!(
+            firsts,
+            [
+                PAGE,
+                2 * PAGE,
+                4 * PAGE,
+                4 * PAGE + 1,
+                5 * PAGE,
+                4 * PAGE + 2
+            ]
+        );
     }
 
     #[test]

@@ -32,8 +32,7 @@ impl<'a> OmniLiveIds<'a> {
     /// Copies the live bits of the next range.
     fn load(&mut self) -> Option<()> {
         let guard = self.directory.domain().pin();
-        let index = self.directory.index();
-        let block = self.directory.blocks(index, self.next?, &guard).next()?;
+        let block = self.directory.blocks(self.next?, &guard).next()?;
         let span = block.span();
         self.next = block.id(span.last).checked_add(1).ok();
         self.first = span.first_id.get();
@@ -65,6 +64,8 @@ impl Iterator for OmniLiveIds<'_> {
 
 impl fmt::Debug for OmniLiveIds<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OmniLiveIds").field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("OmniLiveIds")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
     }
 }

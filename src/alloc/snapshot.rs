@@ -126,7 +126,7 @@ impl core::error::Error for RestoreError {
 
 pub(super) fn take(allocator: &OmniBlockAllocator) -> AllocatorSnapshot {
     let (directory, guard) = (allocator.root().directory(), allocator.pin());
-    let blocks = directory.blocks(directory.index(), ObjectId::MIN, &guard);
+    let blocks = directory.blocks(ObjectId::MIN, &guard);
     AllocatorSnapshot {
         next_id: ObjectId::new(directory.next_id()),
         classes: allocator.size_classes(),
@@ -172,7 +172,7 @@ fn restore_range(
     debug_assert_eq!(whole(&block), extent);
     let handle = directory.restore_block(range.ids, extent, block)?;
     if let Some(class) = class {
-        class.adopt(handle, range.ids.first(), range.ids.len());
+        class.adopt(handle, range.ids);
     }
     Ok(())
 }

@@ -24,7 +24,7 @@
 
 use super::cell::Item;
 use super::heap::{
-    BITS, BUCKET_MAX, Content, Shape, bytes_of_bucket, bytes_of_node, new_bucket, new_node,
+    BITS, BUCKET_MAX, Content, NODE_BYTES, Shape, bytes_of_bucket, new_bucket, new_node,
 };
 use super::word::Word;
 
@@ -49,7 +49,7 @@ pub(super) fn bucket(items: impl ExactSizeIterator<Item = Item>) -> Fresh {
 pub(super) fn node(shape: Shape, fill: impl FnMut(u32) -> Content) -> Fresh {
     Fresh {
         word: new_node(shape, fill),
-        bytes: bytes_of_node(shape.bits),
+        bytes: NODE_BYTES,
     }
 }
 
@@ -84,11 +84,13 @@ pub(super) fn part(group: &[Item], above: u32, bytes: &mut usize) -> Content {
 }
 
 /// The node that divides these ranges, two or more, best.
+///
+/// Where the word above leaves less than `BITS` bits, finer slots cost nothing.
 fn shape_for(items: &[Item], above: u32) -> Shape {
     let (first, last) = (items[0].first, items[items.len() - 1].first);
     let span = (first ^ last).ilog2();
     let shift = to_reach(median_distance(items).ilog2().min(span), span);
-    Shape::around(first, shift, above)
+    Shape::around(first, shift.min(above.saturating_sub(BITS)))
 }
 
 /// The least shift that is a multiple of `BITS` above `shift` and whose node tells bit `span`.

@@ -1,6 +1,4 @@
 //! From an id to the range that contains it: the descent of readers.
-// Unsafe: the slot that a descent goes through is found from tags alone, without the header's line.
-#![allow(unsafe_code)]
 //!
 //! # Shape
 //! ```text
@@ -31,7 +29,7 @@
 //! `loom-tests/index_*.rs` (F1, F3); `tests/counted.rs` (progress); `proptests/index.rs`.
 
 use super::cell::{Entry, Item, Link, Slot, Value};
-use super::heap::{BucketRef, Live, MASK, NodeRef, Seen, below};
+use super::heap::{BucketRef, Live, NodeRef, Seen};
 use super::walk::{self, Floor, Step};
 
 /// A range that was found, and where its value lies.
@@ -110,62 +108,49 @@ impl<'a> BucketRef<'a> {
     }
 }
 
-/// How far a descent has come.
+/// How far a descent has come: the slot that it has arrived at, and what stands there.
 #[derive(Clone, Copy)]
 pub(super) struct Descent<'a> {
-    /// What the descent has arrived at.
-    pub(super) seen: Seen<'a>,
-    /// The bits of the id below the shift of the word above.
-    rest: u64,
-    /// The slot that `seen` was read from, and its node; none for the root's word.
-    at: Option<(NodeRef<'a>, &'a Slot)>,
+    seen: Seen<'a>,
+    node: NodeRef<'a>,
+    slot: &'a Slot,
 }
 
 impl<'a> Descent<'a> {
-    #[inline]
-    pub(super) fn begin(root: &'a Link, live: Live<'a>, id: u64) -> Self {
-        Self {
-            seen: live.read(root),
-            rest: id,
-            at: None,
-        }
+    /// The step from a word, through the slot of its node; none if it is no node's.
+    #[inline(always)]
+    pub(super) fn into(seen: Seen<'a>, id: u64) -> Option<Self> {
+        let node = seen.node()?;
+        let slot = node.slot_at(id, seen.word.shift());
+        let seen = node.live().read(&slot.link);
+        Some(Self { seen, node, slot })
     }
 
-    /// One level down; false if this is no node.
-    #[inline]
-    pub(super) fn step(&mut self) -> bool {
-        let Some(node) = self.seen.node() else {
-            return false;
+    /// One more step down, if there is one to take.
+    #[inline(always)]
+    pub(super) fn step(self, id: u64) -> Option<Self> {
+        Self::into(self.seen, id)
+    }
+
+    /// The answer, once there is no further step.
+    #[inline(always)]
+    pub(super) fn arrive(self, root: &'a Link, id: u64) -> Option<Hit<'a>> {
+        let here = match self.seen.bucket() {
+            None => Some(Hit::inline(self.slot, self.seen.word.len())),
+            Some(bucket) => bucket.floor(id),
         };
-        let shift = self.seen.word.shift();
-        let index = self.rest >> shift & MASK;
-        // SAFETY: S1: `rest` is below 2^(shift of the word above), so `rest >> shift` is below
-        // 2^(that - shift), and the mask bounds it by 2^BITS: together 2^bits (H3).
-        let slot = unsafe { node.slot_unchecked(index) };
-        self.rest &= below(shift);
-        self.seen = node.live().read(&slot.link);
-        self.at = Some((node, slot));
-        true
-    }
-
-    /// The answer, if it lies where the descent has arrived.
-    #[inline]
-    pub(super) fn hit(&self, id: u64) -> Option<Hit<'a>> {
-        if let Some(bucket) = self.seen.bucket() {
-            return bucket.floor(id).filter(|hit| hit.contains(id));
+        match here {
+            Some(hit) if hit.contains(id) => Some(hit),
+            _ => self.miss(root, id),
         }
-        let (_, slot) = self.at?;
-        Some(Hit::inline(slot, self.seen.word.len())).filter(|hit| hit.contains(id))
     }
 
-    /// The answer, after `hit` found none.
-    #[cold]
+    /// The answer, if it does not lie where the descent has arrived.
     #[inline(never)]
-    pub(super) fn miss(&self, root: &'a Link, id: u64) -> Option<Hit<'a>> {
-        let (node, slot) = self.at?;
-        let near = match self.near(node, slot, id) {
+    fn miss(self, root: &'a Link, id: u64) -> Option<Hit<'a>> {
+        let near = match self.near(id) {
             Some(near) => near,
-            None => walk::search::<Floor>(root, node.live(), id),
+            None => walk::search::<Floor>(root, self.node.live(), id),
         };
         match near {
             Step::Found(hit) if hit.contains(id) => Some(hit),
@@ -175,24 +160,36 @@ impl<'a> Descent<'a> {
     }
 
     /// The floor of `id`, if it lies in the node that the descent has arrived at.
-    fn near(&self, node: NodeRef<'a>, slot: &'a Slot, id: u64) -> Option<Step<'a>> {
-        if !node.covers(id) {
+    ///
+    /// A node that covers the id and was found by its bits is the right one: the nodes above it
+    /// cover more (H3), so none of them led astray.
+    fn near(self, id: u64) -> Option<Step<'a>> {
+        let shape = self.node.shape();
+        if !shape.covers(id) {
             return None;
         }
-        if let Some(hit) = walk::beside::<Floor>(self.seen, Some(slot), id) {
+        if let Some(hit) = walk::beside::<Floor>(self.seen, Some(self.slot), id) {
             return Some(Step::Found(hit));
         }
-        walk::sideways::<Floor>(node, node.index_of(id))
+        walk::sideways::<Floor>(self.node, shape.index_of(id))
     }
 }
 
 /// The range that contains `id`.
-#[inline]
+#[inline(always)]
 pub(super) fn find<'a>(root: &'a Link, live: Live<'a>, id: u64) -> Option<Hit<'a>> {
-    let mut descent = Descent::begin(root, live, id);
-    while descent.step() {}
-    match descent.hit(id) {
-        Some(hit) => Some(hit),
-        None => descent.miss(root, id),
+    let seen = live.read(root);
+    let Some(mut descent) = Descent::into(seen, id) else {
+        return find_in_bucket(seen, id);
+    };
+    while let Some(next) = descent.step(id) {
+        descent = next;
     }
+    descent.arrive(root, id)
+}
+
+/// The range that contains `id`, where the root's word is no node's.
+#[inline(never)]
+fn find_in_bucket(root: Seen<'_>, id: u64) -> Option<Hit<'_>> {
+    root.bucket()?.floor(id).filter(|hit| hit.contains(id))
 }

@@ -1,19 +1,18 @@
 //! The memory of nodes and buckets: the only file that allocates, follows and frees it.
-// Unsafe: nodes and buckets have a variable number of places, so that a lookup needs one load a
-// level; they are allocated by layout and followed by address.
+// Unsafe: what a word names is followed by its address, and its tag says how much lies there.
 #![allow(unsafe_code)]
 //!
 //! # Shape
 //! ```text
-//! node    [ base | shift, bits | map | dirty ][slot 0][slot 1] .. [slot 2^bits - 1]
+//! node    [ base | shift | map | dirty ][slot 0][slot 1] .. [slot 63]
 //! bucket  [entry 0] .. [entry cap - 1]           cap by the class in its word
 //! ```
 //!
 //! # Invariants
 //! * H1  A word that stands in a link names memory that came from `new_node` or `new_bucket`.
 //! * H2  Memory is freed by the drop of its one `Garbage`, and nowhere else.
-//! * H3  A node has `min(BITS, shift of the word above - its shift)` bits, so that what a descent
-//!   knows from tags alone bounds its index.
+//! * H3  A node covers `2^(shift + BITS)` aligned ids, which may be more than the slot that it
+//!   hangs in. It holds none of those beyond, and covers less than the node above it does.
 //!
 //! # Edges
 //! None of its own; `cell.rs` has the atomics.
@@ -35,8 +34,10 @@ use super::word::{BUCKET_ALIGN, NODE_ALIGN, Word};
 use crate::sync::SMALL;
 use crate::sync::cell::Canary;
 
-/// A node has at most `2^BITS` slots.
+/// A node has `2^BITS` slots.
 pub(super) const BITS: u32 = if SMALL { 1 } else { 6 };
+/// How many slots a node has.
+pub(super) const SLOTS: u32 = 1 << BITS;
 /// A bucket has room for at most so many ranges.
 pub(super) const BUCKET_MAX: usize = capacity(3);
 
@@ -44,9 +45,6 @@ pub(super) const BUCKET_MAX: usize = capacity(3);
 pub(super) const fn capacity(class: u32) -> usize {
     if SMALL { 2 } else { 2 << class }
 }
-
-/// Which bits of an id choose a slot.
-pub(super) const MASK: u64 = (1 << BITS) - 1;
 
 /// The bits of an id below `shift`, which may be 64.
 #[inline]
@@ -106,15 +104,15 @@ impl<'a> Seen<'a> {
         if !self.word.is_node() {
             return None;
         }
-        let head: *mut Node = ptr::with_exposed_provenance_mut(self.word.node_address());
-        // SAFETY: a node's word carries the address of a node (H1), which is never null.
-        let head = unsafe { NonNull::new_unchecked(head) };
-        let node = NodeRef {
+        let head: *const Node = ptr::with_exposed_provenance(self.word.node_address());
+        // SAFETY: the word was in a link while its node was alive (H1), and `live` keeps it so;
+        // it is changed through atomics only.
+        let head = unsafe { &*head };
+        head.canary.touch();
+        Some(NodeRef {
             head,
             live: self.live,
-        };
-        node.touch();
-        Some(node)
+        })
     }
 
     #[inline]
@@ -122,44 +120,48 @@ impl<'a> Seen<'a> {
         if !self.word.is_bucket() {
             return None;
         }
-        let base: *const u8 = ptr::with_exposed_provenance(self.word.bucket_address());
-        let class = self.word.class();
+        let base: *const Entry = ptr::with_exposed_provenance(self.word.bucket_address());
+        let capacity = capacity(self.word.class());
         // SAFETY: the word was in a link while its bucket was alive (H1), and `live` keeps it
         // so; its class names its capacity; entries are shared and changed through atomics.
-        let entries = unsafe { core::slice::from_raw_parts(base.cast(), capacity(class)) };
-        let canary: *const Canary = base.wrapping_add(bucket_layout(class).1).cast();
-        // SAFETY: as above; every bucket has its canary there.
-        unsafe { &*canary }.touch();
+        let entries = unsafe { core::slice::from_raw_parts(base, capacity) };
+        self.canary().touch();
         Some(BucketRef { entries })
+    }
+
+    /// The canary of a bucket: behind its entries.
+    #[inline]
+    fn canary(self) -> &'a Canary {
+        let base: *const u8 = ptr::with_exposed_provenance(self.word.bucket_address());
+        let canary = base.wrapping_add(canary_at(self.word.class())).cast();
+        // SAFETY: every bucket has its canary there (H1), and `live` keeps it alive.
+        unsafe { &*canary }
     }
 }
 
-/// What stands before a node's slots.
-#[repr(C)]
+const _: () = assert!(align_of::<Node>() >= NODE_ALIGN);
+
+/// A place to divide ids, and its slots.
+#[repr(C, align(128))]
 pub(super) struct Node {
-    /// The first id of the cell, a multiple of `2^(shift + bits)`.
+    /// The first id of the cell, a multiple of `2^(shift + BITS)`.
     pub(super) base: u64,
     pub(super) shift: u32,
-    pub(super) bits: u32,
     pub(super) map: Map,
     /// Which slots have held a range inline that is gone; the writer's alone.
     pub(super) dirty: Map,
     canary: Canary,
+    slots: [Slot; SLOTS as usize],
 }
 
 /// A node that is alive.
 #[derive(Clone, Copy)]
 pub(super) struct NodeRef<'a> {
-    head: NonNull<Node>,
+    head: &'a Node,
     live: Live<'a>,
 }
 
 impl<'a> NodeRef<'a> {
-    #[inline(always)]
-    fn touch(self) {
-        self.head().canary.touch();
-    }
-
     #[inline]
     pub(super) fn live(self) -> Live<'a> {
         self.live
@@ -167,84 +169,38 @@ impl<'a> NodeRef<'a> {
 
     #[inline]
     pub(super) fn head(self) -> &'a Node {
-        // SAFETY: alive during 'a, and changed through atomics only.
-        unsafe { self.head.as_ref() }
-    }
-
-    /// The place numbered `index`.
-    ///
-    /// # Panics
-    /// If the node has no such slot.
-    pub(super) fn slot(self, index: u32) -> &'a Slot {
-        assert!(index < 1 << self.head().bits);
-        // SAFETY: just checked.
-        unsafe { self.slot_unchecked(u64::from(index)) }
-    }
-
-    /// # Safety
-    /// S1: `index < 2^bits`.
-    #[inline]
-    pub(super) unsafe fn slot_unchecked(self, index: u64) -> &'a Slot {
-        let slots = self
-            .head
-            .as_ptr()
-            .wrapping_byte_add(SLOTS_AT)
-            .cast::<Slot>();
-        // SAFETY: S1, so it lies in the node's allocation, which is alive during 'a; slots are
-        // changed through atomics only.
-        unsafe { &*slots.wrapping_add(index as usize) }
-    }
-
-    /// Which slot ids like this one start in.
-    #[inline]
-    pub(super) fn index_of(self, id: u64) -> u32 {
-        let head = self.head();
-        ((id >> head.shift) & below(head.bits)) as u32
-    }
-
-    /// The last id of the cell.
-    #[inline]
-    pub(super) fn last(self) -> u64 {
-        let head = self.head();
-        head.base | below(head.shift + head.bits)
-    }
-
-    #[inline]
-    pub(super) fn covers(self, id: u64) -> bool {
-        let head = self.head();
-        id ^ head.base <= below(head.shift + head.bits)
-    }
-
-    /// The first id of what slot `index` covers.
-    pub(super) fn cell_first(self, index: u32) -> u64 {
-        self.head().base | u64::from(index) << self.head().shift
-    }
-
-    /// The last id of what slot `index` covers.
-    pub(super) fn cell_last(self, index: u32) -> u64 {
-        self.cell_first(index) | below(self.head().shift)
-    }
-
-    pub(super) fn shape(self) -> Shape {
-        let &Node {
-            base, shift, bits, ..
-        } = self.head();
-        Shape { base, shift, bits }
+        self.head
     }
 
     /// The word by which it was found.
     pub(super) fn seen(self) -> Seen<'a> {
-        let address = self.head.as_ptr().expose_provenance();
+        let address = ptr::from_ref(self.head).expose_provenance();
         Seen {
-            word: Word::node(address, self.head().shift),
+            word: Word::node(address, self.head.shift),
             live: self.live,
         }
     }
 
+    pub(super) fn shape(self) -> Shape {
+        let &Node { base, shift, .. } = self.head;
+        Shape { base, shift }
+    }
+
+    #[inline]
+    pub(super) fn slot(self, index: u32) -> &'a Slot {
+        &self.head.slots[index as usize]
+    }
+
+    /// The slot of this id, if its node has this shift.
+    #[inline]
+    pub(super) fn slot_at(self, id: u64, shift: u32) -> &'a Slot {
+        &self.head.slots[(id >> shift) as usize % SLOTS as usize]
+    }
+
     /// The occupied slots, in order, as the holder of the writers' lock sees them.
-    pub(super) fn occupied(self) -> impl DoubleEndedIterator<Item = u32> + 'a {
-        let map = self.head().map.peek();
-        (0..1 << self.head().bits).filter(move |index| map >> index & 1 == 1)
+    pub(super) fn occupied(self) -> impl Iterator<Item = u32> + 'a {
+        let map = self.head.map.peek();
+        (0..SLOTS).filter(move |index| map >> index & 1 == 1)
     }
 }
 
@@ -254,23 +210,17 @@ pub(super) struct BucketRef<'a> {
     pub(super) entries: &'a [Entry],
 }
 
-const SLOTS_AT: usize = {
-    let slot = align_of::<Slot>();
-    size_of::<Node>().next_multiple_of(slot)
-};
-
-fn node_layout(bits: u32) -> Layout {
-    let slots = Layout::array::<Slot>(1 << bits).expect("64 slots");
-    let (layout, at) = Layout::new::<Node>().extend(slots).expect("64 slots");
-    debug_assert_eq!(at, SLOTS_AT);
-    layout.align_to(NODE_ALIGN).expect("a power of two")
-}
-
-/// The layout, and where in it the canary lies.
-fn bucket_layout(class: u32) -> (Layout, usize) {
+fn bucket_layout(class: u32) -> Layout {
     let entries = Layout::array::<Entry>(capacity(class)).expect("16 entries");
     let (layout, at) = entries.extend(Layout::new::<Canary>()).expect("16 entries");
-    (layout.align_to(BUCKET_ALIGN).expect("a power of two"), at)
+    debug_assert_eq!(at, canary_at(class));
+    layout.align_to(BUCKET_ALIGN).expect("a power of two")
+}
+
+/// Where in a bucket its canary lies.
+#[inline]
+const fn canary_at(class: u32) -> usize {
+    (size_of::<Entry>() * capacity(class)).next_multiple_of(align_of::<Canary>())
 }
 
 fn allocate(layout: Layout) -> NonNull<u8> {
@@ -279,27 +229,47 @@ fn allocate(layout: Layout) -> NonNull<u8> {
     NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
-/// Where a node lies, and how finely it divides its cell.
+/// What a node covers, and how finely it divides that.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
-    pub(super) base: u64,
+    base: u64,
     pub(super) shift: u32,
-    pub(super) bits: u32,
 }
 
 impl Shape {
-    /// The node with this shift that covers `id`, under a word whose own shift is `above`.
-    pub(super) fn around(id: u64, shift: u32, above: u32) -> Self {
-        let bits = BITS.min(above - shift);
-        Self {
-            base: id & !below(shift + bits),
-            shift,
-            bits,
-        }
+    /// The node with this shift that covers `id`.
+    pub(super) fn around(id: u64, shift: u32) -> Self {
+        let base = id & !below(shift + BITS);
+        Self { base, shift }
     }
 
-    pub(super) fn index_of(&self, id: u64) -> u32 {
-        ((id >> self.shift) & below(self.bits)) as u32
+    /// The first id that it covers.
+    pub(super) fn first(self) -> u64 {
+        self.base
+    }
+
+    /// The last id that it covers.
+    pub(super) fn last(self) -> u64 {
+        self.base | below(self.shift + BITS)
+    }
+
+    pub(super) fn covers(self, id: u64) -> bool {
+        id ^ self.base <= below(self.shift + BITS)
+    }
+
+    /// The slot of an id that it covers.
+    pub(super) fn index_of(self, id: u64) -> u32 {
+        (id >> self.shift) as u32 % SLOTS
+    }
+
+    /// The first id that slot `index` covers.
+    pub(super) fn slot_first(self, index: u32) -> u64 {
+        self.base | u64::from(index) << self.shift
+    }
+
+    /// The last id that slot `index` covers.
+    pub(super) fn slot_last(self, index: u32) -> u64 {
+        self.slot_first(index) | below(self.shift)
     }
 }
 
@@ -334,30 +304,21 @@ impl Content {
 ///
 /// The caller owns it and publishes its word, once.
 pub(super) fn new_node(shape: Shape, mut fill: impl FnMut(u32) -> Content) -> Word {
-    let raw = allocate(node_layout(shape.bits));
     let mut map = 0;
-    for index in 0..1 << shape.bits {
-        let Content { word, first, value } = fill(index);
+    let slots = core::array::from_fn(|index| {
+        let Content { word, first, value } = fill(index as u32);
         map |= u64::from(!word.is_empty()) << index;
-        let slots = raw.as_ptr().wrapping_add(SLOTS_AT).cast::<Slot>();
-        // SAFETY: inside of the fresh allocation; nobody else knows it.
-        unsafe {
-            slots
-                .wrapping_add(index as usize)
-                .write(Slot::new(word, first, value))
-        };
-    }
-    let head = Node {
+        Slot::new(word, first, value)
+    });
+    let node = Box::new(Node {
         base: shape.base,
         shift: shape.shift,
-        bits: shape.bits,
         map: Map::new(map),
         dirty: Map::new(0),
         canary: Canary::new(),
-    };
-    // SAFETY: as above, and aligned for a node.
-    unsafe { raw.cast::<Node>().write(head) };
-    Word::node(raw.as_ptr().expose_provenance(), shape.shift)
+        slots,
+    });
+    Word::node(Box::into_raw(node).expose_provenance(), shape.shift)
 }
 
 /// Makes a bucket of at most [`BUCKET_MAX`] sorted ranges, with room for one more if it can.
@@ -367,15 +328,14 @@ pub(super) fn new_bucket(items: impl ExactSizeIterator<Item = Item>) -> Word {
     let len = items.len();
     let class = (0..4).find(|&class| capacity(class) >= len);
     let class = class.expect("at most BUCKET_MAX ranges");
-    let (layout, canary_at) = bucket_layout(class);
-    let raw = allocate(layout);
+    let raw = allocate(bucket_layout(class));
     let unused = core::iter::repeat_with(Entry::unused).take(capacity(class) - len);
     for (index, entry) in items.map(Entry::new).chain(unused).enumerate() {
         let entries = raw.as_ptr().cast::<Entry>();
         // SAFETY: inside of the fresh allocation; nobody else knows it.
         unsafe { entries.wrapping_add(index).write(entry) };
     }
-    let canary = raw.as_ptr().wrapping_add(canary_at).cast::<Canary>();
+    let canary = raw.as_ptr().wrapping_add(canary_at(class)).cast::<Canary>();
     // SAFETY: as above.
     unsafe { canary.write(Canary::new()) };
     Word::bucket(raw.as_ptr().expose_provenance(), class)
@@ -383,18 +343,16 @@ pub(super) fn new_bucket(items: impl ExactSizeIterator<Item = Item>) -> Word {
 
 /// How many bytes the bucket that a word names takes.
 pub(super) fn bytes_of_bucket(word: Word) -> usize {
-    bucket_layout(word.class()).0.size()
+    bucket_layout(word.class()).size()
 }
 
 /// How many bytes a node takes.
-pub(super) fn bytes_of_node(bits: u32) -> usize {
-    node_layout(bits).size()
-}
+pub(super) const NODE_BYTES: usize = size_of::<Node>();
 
 /// How many bytes the node or bucket that a word names takes.
 pub(super) fn bytes_of(seen: Seen<'_>) -> usize {
     match seen.node() {
-        Some(node) => bytes_of_node(node.head().bits),
+        Some(_) => NODE_BYTES,
         None => bytes_of_bucket(seen.word),
     }
 }
@@ -432,28 +390,12 @@ impl Garbage {
         }
         match self.seen().node() {
             Some(node) => node.head().canary.bury(),
-            None => {
-                let at = bucket_layout(self.word.class()).1;
-                let base = ptr::with_exposed_provenance::<u8>(self.word.bucket_address());
-                // SAFETY: every bucket has its canary there, and it is not freed yet.
-                unsafe { &*base.wrapping_add(at).cast::<Canary>() }.bury();
-            }
+            None => self.seen().canary().bury(),
         }
     }
 
-    fn free_node(node: NodeRef<'_>) {
-        let (head, bits) = (node.head.as_ptr(), node.head().bits);
-        let slots = head.wrapping_byte_add(SLOTS_AT).cast::<Slot>();
-        // SAFETY: nobody else looks (S3 of `new`), and this is the one drop (S2).
-        unsafe { ptr::drop_in_place(ptr::slice_from_raw_parts_mut(slots, 1 << bits)) };
-        // SAFETY: as above.
-        unsafe { ptr::drop_in_place(head) };
-        // SAFETY: it came from `allocate` with this layout (H1).
-        unsafe { dealloc(head.cast(), node_layout(bits)) };
-    }
-
     fn free_bucket(word: Word) {
-        let layout = bucket_layout(word.class()).0;
+        let layout = bucket_layout(word.class());
         let base = ptr::with_exposed_provenance_mut::<u8>(word.bucket_address());
         let entries = ptr::slice_from_raw_parts_mut(base.cast::<Entry>(), capacity(word.class()));
         // SAFETY: nobody else looks (S3 of `new`), and this is the one drop (S2).
@@ -465,10 +407,13 @@ impl Garbage {
 
 impl Drop for Garbage {
     fn drop(&mut self) {
-        match self.seen().node() {
-            Some(node) => Self::free_node(node),
-            None => Self::free_bucket(self.word),
+        if !self.word.is_node() {
+            return Self::free_bucket(self.word);
         }
+        let node = ptr::with_exposed_provenance_mut::<Node>(self.word.node_address());
+        // SAFETY: it came from a box (H1), nobody else looks (S3 of `new`), and this is the one
+        // drop (S2).
+        drop(unsafe { Box::from_raw(node) });
     }
 }
 

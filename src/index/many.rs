@@ -17,7 +17,7 @@
 //! # Checked by
 //! `proptests/index.rs` (the same answers as single lookups).
 
-use super::find::Hit;
+use super::find::{Descent, Hit};
 use super::trie::View;
 
 /// So many lookups go down together.
@@ -44,19 +44,29 @@ impl<'a> View<'a> {
 
     #[inline]
     fn round(self, ids: [u64; LANES], mut answer: impl FnMut(usize, Option<Hit<'a>>)) {
-        let mut lanes = ids.map(|id| self.descend(id));
-        loop {
-            let mut moved = false;
-            for lane in &mut lanes {
-                moved |= lane.step();
-            }
-            if !moved {
-                break;
-            }
+        let (root, seen) = self.root();
+        let lanes = ids.map(|id| Descent::into(seen, id));
+        if lanes[0].is_none() {
+            // The root's word is no node's: all is in one bucket.
+            return (0..LANES).for_each(|lane| answer(lane, self.find(ids[lane])));
         }
+        let mut lanes = lanes.map(|lane| lane.expect("one root for all"));
+        while Self::step_all(&mut lanes, &ids) {}
         for (place, (lane, id)) in lanes.iter().zip(ids).enumerate() {
-            let hit = lane.hit(id).or_else(|| self.miss(lane, id));
-            answer(place, hit);
+            answer(place, lane.arrive(root, id));
         }
+    }
+
+    /// One step of every lane that has one to take.
+    #[inline(always)]
+    fn step_all(lanes: &mut [Descent<'a>; LANES], ids: &[u64; LANES]) -> bool {
+        let mut moved = false;
+        for (lane, &id) in lanes.iter_mut().zip(ids) {
+            if let Some(next) = lane.step(id) {
+                *lane = next;
+                moved = true;
+            }
+        }
+        moved
     }
 }

@@ -206,6 +206,14 @@ impl<V: Value> RangeIndex<V> {
         self.trie.view(guard).find(id.get()).map(entry_of)
     }
 
+    /// How far into its range `id` lies, and the range's value: what allocators derive places of.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(crate) fn offset_in(&self, id: ObjectId, guard: &Guard) -> Option<(u64, V)> {
+        let hit = self.trie.view(guard).find(id.get())?;
+        Some((id.get() - hit.first, value_of(hit)))
+    }
+
     /// Looks up many ids: `values[i]` becomes what [`get`](Self::get) says of `ids[i]`.
     ///
     /// Sixteen lookups go down together, so that their cache misses overlap. They are single

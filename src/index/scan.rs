@@ -10,7 +10,7 @@
 //! `proptests/index.rs` against a `BTreeMap`.
 
 use super::cell::Item;
-use super::heap::{BITS, NodeRef, bytes_of};
+use super::heap::{NodeRef, SLOTS, Seen, bytes_of};
 use super::trie::{Change, Spot};
 
 /// Why sorted ranges were not loaded.
@@ -109,15 +109,10 @@ impl Census {
     fn visit(&mut self, spot: Spot<'_>) {
         let seen = spot.seen();
         match seen.node() {
-            Some(node) => self.visit_node(spot, node),
+            Some(node) => self.visit_node(seen, node),
             None => {
-                let before = self.ranges.len();
                 let ranges = spot.items().map(|item| (item.first, item.last()));
                 self.ranges.extend(ranges);
-                assert!(
-                    seen.word.is_empty() || self.ranges.len() > before,
-                    "T1: empty"
-                );
             }
         }
         if !seen.word.is_empty() && spot.inline().is_none() {
@@ -125,27 +120,19 @@ impl Census {
         }
     }
 
-    fn visit_node(&mut self, spot: Spot<'_>, node: NodeRef<'_>) {
-        let (head, shape) = (node.head(), node.shape());
-        assert_eq!(seen_shift(spot), shape.shift, "W2");
-        assert_eq!(shape.bits, BITS.min(spot.above() - shape.shift), "H3");
-        assert_ne!(head.map.peek(), 0, "T1: an empty node");
-        for index in 0..1 << shape.bits {
+    fn visit_node(&mut self, seen: Seen<'_>, node: NodeRef<'_>) {
+        let (map, shape) = (node.head().map.peek(), node.shape());
+        assert_eq!(seen.word.shift(), shape.shift, "W2");
+        assert_ne!(map, 0, "T1: an empty node");
+        for index in 0..SLOTS {
             let slot = Spot::Slot(node, index);
-            let occupied = head.map.peek() >> index & 1 == 1;
-            assert_eq!(occupied, !slot.seen().word.is_empty(), "T1: the map");
             let before = self.ranges.len();
             self.visit(slot);
-            let cell = node.cell_first(index)..=node.cell_last(index);
-            let inside = |range: &(u64, u64)| cell.contains(&range.0);
-            assert!(
-                self.ranges[before..].iter().all(inside),
-                "outside of its cell"
-            );
+            let found = &self.ranges[before..];
+            assert_eq!(map >> index & 1 == 1, !found.is_empty(), "T1: the map");
+            assert_eq!(found.is_empty(), slot.seen().word.is_empty(), "T1: empty");
+            let cell = shape.slot_first(index)..=shape.slot_last(index);
+            assert!(found.iter().all(|range| cell.contains(&range.0)), "H3");
         }
     }
-}
-
-fn seen_shift(spot: Spot<'_>) -> u32 {
-    spot.seen().word.shift()
 }

@@ -11,9 +11,9 @@
 //!
 //! # Invariants
 //! * R1  Each change is visible by one store; what it replaces is retired after that store.
-//! * R2  A node is spliced out only if its child's bits stay what they are (H3), and while fewer
-//!   than `SPLICES` spliced nodes wait in limbo. A reader that came through a spliced node holds
-//!   it there, so depth + spliced nodes bounds every reader's path.
+//! * R2  A node is spliced out only while fewer than `SPLICES` spliced nodes wait in limbo. A
+//!   reader that came through a spliced node holds it there, so depth + spliced nodes bounds
+//!   every reader's path.
 //!
 //! # Edges
 //! None of its own: see `cell.rs`.
@@ -27,7 +27,7 @@
 
 use super::build;
 use super::cell::Item;
-use super::heap::{BITS, NodeRef, Seen};
+use super::heap::{NodeRef, Seen};
 use super::trie::{Change, Spot};
 use super::word::Word;
 use super::write::Few;
@@ -63,7 +63,7 @@ impl<'a> Change<'a> {
     fn remove_below(&mut self, spot: Spot<'a>, first: u64) {
         let seen = spot.seen();
         if let Some(node) = seen.node() {
-            self.remove_below(Spot::Slot(node, node.index_of(first)), first);
+            self.remove_below(Spot::Slot(node, node.shape().index_of(first)), first);
             self.tidy(spot, node);
         } else if let Some(bucket) = seen.bucket() {
             let left = Few::new(bucket.items().filter(|item| item.first != first));
@@ -110,14 +110,13 @@ impl<'a> Change<'a> {
 
     /// Puts the only child of a node in its place.
     fn splice(&mut self, spot: Spot<'a>, node: NodeRef<'a>, child: Seen<'a>) {
-        let deep = child.node();
-        let fits = deep.is_none_or(|child| child.head().bits == BITS);
-        if !fits || self.writer.spliced() >= SPLICES {
+        let deep = child.word.is_node();
+        if deep && self.writer.spliced() >= SPLICES {
             return;
         }
         spot.publish(child.word);
         // SAFETY: S1 the store above replaced its only link (T2); S2 it stood there until then.
-        unsafe { self.retire(node.seen(), deep.is_some()) };
+        unsafe { self.retire(node.seen(), deep) };
     }
 
     /// Puts these sorted ranges in the place of all that is there, by one store.

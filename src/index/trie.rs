@@ -169,17 +169,15 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(self, id: u64) -> Option<Hit<'a>> {
         find::find(self.root, self.live, id)
     }
 
-    pub(super) fn descend(self, id: u64) -> find::Descent<'a> {
-        find::Descent::begin(self.root, self.live, id)
-    }
-
-    pub(super) fn miss(self, descent: &find::Descent<'a>, id: u64) -> Option<Hit<'a>> {
-        descent.miss(self.root, id)
+    /// The link of the root, and what it holds now.
+    #[inline]
+    pub(super) fn root(self) -> (&'a Link, Seen<'a>) {
+        (self.root, self.live.read(self.root))
     }
 
     pub(super) fn nearest<S: Side>(self, id: u64) -> Option<Hit<'a>> {

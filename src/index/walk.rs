@@ -24,7 +24,7 @@
 
 use super::cell::{Link, Slot};
 use super::find::Hit;
-use super::heap::{BucketRef, Live, NodeRef, Seen, below};
+use super::heap::{BucketRef, Live, NodeRef, Seen, Shape, below};
 
 /// What a walk arrived at.
 pub(super) enum Step<'a> {
@@ -47,12 +47,10 @@ pub(super) trait Side {
     fn edge(map: u64) -> Option<u32>;
     /// The nearest range of a bucket.
     fn of_bucket(bucket: BucketRef<'_>, id: u64) -> Option<Hit<'_>>;
-    /// The id from which all of the node lies on this side.
-    fn far_end(node: NodeRef<'_>) -> u64;
-    /// The first id beyond what slot `index` of the node covers.
-    fn past_slot(node: NodeRef<'_>, index: u32) -> Option<u64>;
-    /// The first id beyond what the node covers.
-    fn past_node(node: NodeRef<'_>) -> Option<u64>;
+    /// The id of a node that is nearest to the other side.
+    fn far_end(shape: Shape) -> u64;
+    /// The first id, further off, beyond what a slot covers.
+    fn past_slot(shape: Shape, index: u32) -> Option<u64>;
     /// An id that every range of a whole cell is on this side of.
     const ANY: u64;
 }
@@ -81,16 +79,12 @@ impl Side for Floor {
         bucket.floor(id)
     }
 
-    fn far_end(node: NodeRef<'_>) -> u64 {
-        node.last()
+    fn far_end(shape: Shape) -> u64 {
+        shape.last()
     }
 
-    fn past_slot(node: NodeRef<'_>, index: u32) -> Option<u64> {
-        node.cell_first(index).checked_sub(1)
-    }
-
-    fn past_node(node: NodeRef<'_>) -> Option<u64> {
-        node.head().base.checked_sub(1)
+    fn past_slot(shape: Shape, index: u32) -> Option<u64> {
+        shape.slot_first(index).checked_sub(1)
     }
 }
 
@@ -113,16 +107,12 @@ impl Side for Ceiling {
         bucket.ceiling(id)
     }
 
-    fn far_end(node: NodeRef<'_>) -> u64 {
-        node.head().base
+    fn far_end(shape: Shape) -> u64 {
+        shape.first()
     }
 
-    fn past_slot(node: NodeRef<'_>, index: u32) -> Option<u64> {
-        node.cell_last(index).checked_add(1)
-    }
-
-    fn past_node(node: NodeRef<'_>) -> Option<u64> {
-        node.last().checked_add(1)
+    fn past_slot(shape: Shape, index: u32) -> Option<u64> {
+        shape.slot_last(index).checked_add(1)
     }
 }
 
@@ -154,55 +144,60 @@ fn edge_of_slot<'a, S: Side>(mut node: NodeRef<'a>, mut index: u32) -> Step<'a> 
     loop {
         let slot = node.slot(index);
         let seen = node.live().read(&slot.link);
-        let Some(child) = seen.node() else {
-            return match beside::<S>(seen, Some(slot), S::ANY) {
-                Some(hit) => Step::Found(hit),
-                None => dead_end(S::past_slot(node, index)),
-            };
+        let child = match seen.node() {
+            Some(child) => child,
+            None => {
+                let hit = beside::<S>(seen, Some(slot), S::ANY);
+                return hit.map_or_else(|| dead_end::<S>(node, index), Step::Found);
+            }
         };
-        node = child;
-        index = match S::edge(node.head().map.read()) {
-            Some(index) => index,
-            None => return dead_end(S::past_node(node)),
-        };
+        match S::edge(child.head().map.read()) {
+            Some(edge) => (node, index) = (child, edge),
+            None => return dead_end::<S>(node, index),
+        }
     }
 }
 
-/// The nearest range of all that lie in a node.
-fn edge_of_node<'a, S: Side>(node: NodeRef<'a>) -> Step<'a> {
-    match S::edge(node.head().map.read()) {
-        Some(index) => edge_of_slot::<S>(node, index),
-        None => dead_end(S::past_node(node)),
-    }
-}
-
-fn dead_end<'a>(past: Option<u64>) -> Step<'a> {
-    past.map_or(Step::Nothing, Step::DeadEnd)
+/// Nothing was found in an occupied slot: a range came or went. The search goes on beyond it.
+fn dead_end<'a, S: Side>(node: NodeRef<'a>, index: u32) -> Step<'a> {
+    S::past_slot(node.shape(), index).map_or(Step::Nothing, Step::DeadEnd)
 }
 
 /// The nearest range on this side of `id`, or a dead end: one walk, whatever others do.
 pub(super) fn search<'a, S: Side>(root: &'a Link, live: Live<'a>, id: u64) -> Step<'a> {
+    // The nearest occupied slot beside the path, and the slot that the path has come to.
     let mut aside = None;
-    let mut slot = None;
+    let mut place: Option<(NodeRef<'a>, u32)> = None;
     let mut seen = live.read(root);
     while let Some(node) = seen.node() {
-        if !node.covers(id) {
-            if S::admits(S::far_end(node), id) {
-                return edge_of_node::<S>(node);
+        let shape = node.shape();
+        if !shape.covers(id) {
+            if S::admits(S::far_end(shape), id) {
+                return edge_of_node::<S>(node, place);
             }
             // All of it lies on the other side.
             return aside_or_nothing::<S>(aside);
         }
-        let index = node.index_of(id);
+        let index = shape.index_of(id);
         if let Some(beyond) = S::beyond(node.head().map.read(), index) {
             aside = Some((node, beyond));
         }
-        slot = Some(node.slot(index));
+        place = Some((node, index));
         seen = live.read(&node.slot(index).link);
     }
+    let slot = place.map(|(node, index)| node.slot(index));
     match beside::<S>(seen, slot, id) {
         Some(hit) => Step::Found(hit),
         None => aside_or_nothing::<S>(aside),
+    }
+}
+
+/// The nearest range of all that lie in a node, which was found in `place`.
+fn edge_of_node<'a, S: Side>(node: NodeRef<'a>, place: Option<(NodeRef<'a>, u32)>) -> Step<'a> {
+    match (S::edge(node.head().map.read()), place) {
+        (Some(index), _) => edge_of_slot::<S>(node, index),
+        (None, Some((above, index))) => dead_end::<S>(above, index),
+        (None, None) => Step::Nothing,
     }
 }
 

@@ -15,7 +15,8 @@
 //!
 //! # Invariants
 //! * U1  Each change is visible by one store; what it replaces is retired after that store.
-//! * U2  A node above another has a shift at which the child keeps its bits (H3).
+//! * U2  A node is put above another where that does not cover a range of its slot; so a node
+//!   that covers its whole slot stays where it is.
 //!
 //! # Edges
 //! None of its own: see `cell.rs`.
@@ -28,7 +29,7 @@
 
 use super::build::{self, Fresh};
 use super::cell::Item;
-use super::heap::{BUCKET_MAX, BucketRef, Content, NodeRef, Shape};
+use super::heap::{BITS, BUCKET_MAX, BucketRef, Content, NodeRef, SLOTS, Shape};
 use super::trie::{Change, Spot};
 use super::walk::Floor;
 
@@ -99,10 +100,10 @@ impl<'a> Change<'a> {
 
     /// Puts a range that lies behind all others into the node of the last one, if it can.
     fn append_inline(&mut self, item: Item) -> bool {
-        let Some(node) = self.tail().filter(|node| node.covers(item.first)) else {
+        let Some(node) = self.tail().filter(|node| node.shape().covers(item.first)) else {
             return false;
         };
-        let done = Spot::Slot(node, node.index_of(item.first)).put_inline(item);
+        let done = Spot::Slot(node, node.shape().index_of(item.first)).put_inline(item);
         if done {
             self.extend_end(item.last(), Some(node));
         }
@@ -115,12 +116,12 @@ impl<'a> Change<'a> {
         let mut spot = home;
         let mut last = None;
         while let Some(node) = spot.seen().node() {
-            if !node.covers(item.first) {
+            if !node.shape().covers(item.first) {
                 self.place_above(spot, node, item);
                 return last;
             }
             (last, home) = (Some(node), spot);
-            spot = Spot::Slot(node, node.index_of(item.first));
+            spot = Spot::Slot(node, node.shape().index_of(item.first));
         }
         self.place_at(spot, item);
         match last {
@@ -162,13 +163,13 @@ impl<'a> Change<'a> {
 
     /// Puts a node above `child`, which does not cover the range, and the range beside it.
     fn place_above(&mut self, spot: Spot<'a>, child: NodeRef<'a>, item: Item) {
-        let head = child.head();
-        let span = (item.first ^ head.base).ilog2();
-        let shift = build::to_reach(head.shift + head.bits, span);
-        let shape = Shape::around(item.first, shift, spot.above());
+        let below = child.shape();
+        let span = (item.first ^ below.first()).ilog2();
+        let shift = build::to_reach(below.shift + BITS, span);
+        let shape = Shape::around(item.first, shift);
         let mut bytes = 0;
         let part = build::part(&[item], shift, &mut bytes);
-        let (child_at, item_at) = (shape.index_of(head.base), shape.index_of(item.first));
+        let (child_at, item_at) = (shape.index_of(below.first()), shape.index_of(item.first));
         let mut fresh = build::node(shape, |index| match index {
             _ if index == child_at => Content::of(child.seen().word),
             _ if index == item_at => part,
@@ -197,7 +198,7 @@ impl<'a> Change<'a> {
 /// Whether most slots of a node have held a range that is gone.
 fn is_used_up(node: NodeRef<'_>) -> bool {
     let dirty = node.head().dirty.peek().count_ones();
-    2 * dirty >= 1 << node.head().bits
+    2 * dirty >= SLOTS
 }
 
 /// The only range of a bucket, if a slot could hold it inline.

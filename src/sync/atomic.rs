@@ -10,20 +10,20 @@ pub(crate) use core::sync::atomic::Ordering;
     all(shuttle, feature = "shuttle"),
     mapless_count
 )))]
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 #[cfg(all(shuttle, feature = "shuttle", not(all(loom, feature = "loom"))))]
-pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 #[cfg(all(loom, feature = "loom"))]
-pub(crate) use wrapped::{AtomicBool, AtomicU64, AtomicUsize, fence};
+pub(crate) use wrapped::{AtomicBool, AtomicU64, AtomicUsize};
 
 #[cfg(all(
     mapless_count,
     not(all(loom, feature = "loom")),
     not(all(shuttle, feature = "shuttle"))
 ))]
-pub(crate) use wrapped::{AtomicBool, AtomicU64, AtomicUsize, fence};
+pub(crate) use wrapped::{AtomicBool, AtomicU64, AtomicUsize};
 
 #[cfg(any(all(loom, feature = "loom"), mapless_count))]
 mod wrapped {
@@ -39,11 +39,6 @@ mod wrapped {
     fn step() {
         #[cfg(mapless_count)]
         super::count::step();
-    }
-
-    pub(crate) fn fence(order: Ordering) {
-        step();
-        raw::fence(order);
     }
 
     macro_rules! atomic {
@@ -134,7 +129,9 @@ pub(crate) mod count {
         STEPS.with(|steps| steps.set(steps.get() + 1));
     }
 
-    pub(crate) fn steps() -> u64 {
+    /// The count so far.
+    #[must_use]
+    pub fn steps() -> u64 {
         STEPS.with(Cell::get)
     }
 }

@@ -180,6 +180,10 @@ impl Slab {
             *self.get_mut(handle) = segment;
             return handle;
         }
+        if self.segs.len() == self.segs.capacity() {
+            // An eighth more, not twice as much: the slab is most of what a range costs here.
+            self.segs.reserve_exact(self.segs.len() / 8 + 8);
+        }
         self.segs.push(segment);
         (self.segs.len() - 1) as Handle
     }
