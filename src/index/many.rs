@@ -53,7 +53,8 @@ impl<'a> View<'a> {
         let mut lanes = lanes.map(|lane| lane.expect("one root for all"));
         while Self::step_all(&mut lanes, &ids) {}
         for (place, (lane, id)) in lanes.iter().zip(ids).enumerate() {
-            answer(place, lane.arrive(root, id));
+            let hit = lane.inline(id).or_else(|| lane.elsewhere(root, id));
+            answer(place, hit);
         }
     }
 
