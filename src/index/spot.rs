@@ -149,7 +149,9 @@ impl<'a> Spot<'a> {
 
     /// Tells the empty slots that a range of this slot reaches where it starts.
     pub(super) fn spread(self, item: Item) {
-        let Self::Slot(node, index) = self else { return };
+        let Self::Slot(node, index) = self else {
+            return;
+        };
         let shape = node.shape();
         let end = shape.index_of(item.last().min(shape.last()));
         for behind in (index + 1..=end).take(HINTS as usize) {

@@ -37,8 +37,8 @@ use super::shape::Shape;
 use super::shrink::ranges_of;
 use super::spot::Spot;
 use super::trie::Change;
-use super::word::MIN_BITS;
 use super::walk::Floor;
+use super::word::MIN_BITS;
 
 /// How many slots the smallest nodes have.
 const SMALLEST: usize = 1 << MIN_BITS;
