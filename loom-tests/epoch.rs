@@ -106,14 +106,14 @@ fn retire_while_read(domain: &Domain) {
 
 #[test]
 fn retire_while_read_on_the_seam() {
-    explore("retire while read, seam", None, 100, || {
+    explore("retire while read, seam", Some(3), 100, || {
         retire_while_read(&Domain::new());
     });
 }
 
 #[test]
 fn retire_while_read_on_crossbeam() {
-    explore("retire while read, crossbeam", Some(2), 100, || {
+    explore("retire while read, crossbeam", Some(1), 100, || {
         retire_while_read(&Domain::over_crossbeam());
     });
 }
@@ -136,21 +136,21 @@ fn repin_while_read(domain: &Domain) {
 
 #[test]
 fn repin_while_read_on_the_seam() {
-    explore("repin while read, seam", None, 100, || {
+    explore("repin while read, seam", Some(3), 100, || {
         repin_while_read(&Domain::new());
     });
 }
 
 #[test]
 fn repin_while_read_on_crossbeam() {
-    explore("repin while read, crossbeam", Some(2), 100, || {
+    explore("repin while read, crossbeam", Some(1), 100, || {
         repin_while_read(&Domain::over_crossbeam());
     });
 }
 
 #[test]
 fn retire_by_another() {
-    explore("retire by another", Some(3), 100, || {
+    explore("retire by another", Some(2), 100, || {
         let subject = Subject::new(&Domain::new());
         let (reader, writer) = (Arc::clone(&subject), Arc::clone(&subject));
         let reader = thread::spawn(move || {
@@ -165,7 +165,7 @@ fn retire_by_another() {
 
 #[test]
 fn guard_of_a_sibling() {
-    explore("guard of a sibling", None, 100, || {
+    explore("guard of a sibling", Some(3), 100, || {
         let domain = Domain::new();
         let sibling = BlockAllocator::builder(1, ByteLen::new(8));
         let sibling = Arc::new(sibling.domain(&domain).stripes(1).build().unwrap());
