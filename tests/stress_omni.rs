@@ -64,6 +64,7 @@ fn sixty_four_threads_do_everything() {
     hammer(64, Duration::from_millis(1000), 4 << 20, 16);
 }
 
+/// A first range has 1,024 slots, so there must be room for as many.
 fn one_class(slots: u64) -> OmniBlockAllocator {
     let classes = SizeClasses::new([ByteLen::new(64)]).unwrap();
     let builder = OmniBlockAllocator::builder().classes(classes);
@@ -190,7 +191,7 @@ thread_local! {
 /// round: both are tried.
 #[test]
 fn a_thread_may_pin_while_its_locals_are_destroyed() {
-    let ids = Arc::new(one_class(64));
+    let ids = Arc::new(one_class(1024));
     for (late_first, holds) in [(true, false), (false, false), (true, true), (false, true)] {
         let done = Arc::new(AtomicBool::new(false));
         let (ids, sees) = (Arc::clone(&ids), Arc::clone(&done));
@@ -211,5 +212,5 @@ fn a_thread_may_pin_while_its_locals_are_destroyed() {
     }
     ids.collect();
     assert_eq!(ids.waiting(), 0, "T2");
-    assert_eq!(fill(&ids), 64, "T2");
+    assert_eq!(fill(&ids), 1024, "T2");
 }
