@@ -20,15 +20,12 @@ DOOR = "src/sync/"
 
 # Files that may hold `unsafe`, and what for. A file that no longer does must go from the list.
 UNSAFE = {
-    "src/alloc/block_core.rs": "vouches for how long the one block of an allocator lives",
     "src/alloc/class.rs": "vouches for how long the blocks of a class live",
     "src/alloc/directory.rs": "blocks behind the addresses in index entries",
     "src/alloc/published.rs": "a published table behind an atomic word",
     "src/bitset/block.rs": "allocates a header that ends in words; thin pointers",
     "src/bitset/chain.rs": "cells behind an atomic address",
-    "src/bitset/lease.rs": "the contract that lets a stripe name a block",
     "src/bitset/list.rs": "blocks linked by address",
-    "src/bitset/stripe.rs": "the block that a stripe names",
     "src/index/heap.rs": "nodes and buckets behind words",
     "src/index/shrink.rs": "retires what it unlinked",
     "src/index/trie.rs": "hands out the proofs that a word may be followed",
