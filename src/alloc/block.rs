@@ -308,7 +308,6 @@ impl BlockAllocator {
     ///
     /// # Consistency
     /// Each id was live at some moment of the iteration; one that is live throughout is met.
-    #[must_use]
     pub fn iter(&self) -> LiveIds<'_> {
         LiveIds::new(self.block())
     }
@@ -386,6 +385,13 @@ impl BlockAllocator {
     #[must_use]
     pub fn domain(&self) -> &Domain {
         &self.core.domain
+    }
+
+    /// Gives the block up, as an owner of several does with one that is not used; for the models.
+    #[cfg(all(loom, feature = "loom"))]
+    #[doc(hidden)]
+    pub fn revoke(&self) -> bool {
+        self.block().revoke()
     }
 
     // ---------------------------------------------------------------- helpers

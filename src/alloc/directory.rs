@@ -345,8 +345,7 @@ impl Directory {
             class: wanted.class,
         });
         first_use(&block);
-        let handle = self.place(root, block, ids);
-        handle
+        self.place(root, block, ids)
     }
 
     /// Lets the index lead to a block whose ids nobody else has.

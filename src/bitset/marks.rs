@@ -31,7 +31,7 @@
 //! The others are lock-free: their compare-exchange fails only where another one succeeded.
 //!
 //! # Checked by
-//! `loom-tests/bitset.rs` (M1 to M3, FREE, SHOWN, HIDE); `proptests/block.rs`.
+//! `loom-tests/block.rs` (M1 to M3, FREE, SHOWN, HIDE); `proptests/block.rs`.
 
 use core::fmt;
 
@@ -144,7 +144,7 @@ impl Marks {
         let mut found = None;
         for cell in self.cells(place.word()) {
             // Acquire [SHOWN]: if the mark of a published slot is gone, its live bit is there.
-            match Cell(cell.load(Relaxed)).mark(place.number()) {
+            match Cell(cell.load(Acquire)).mark(place.number()) {
                 None => {}
                 Some(Mark::Hiding) => found = found.or(Some(Mark::Hiding)),
                 mark => return mark,

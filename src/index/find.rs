@@ -27,7 +27,7 @@
 //! Wait-free: one descent on the fast path, at most two more walks down on a miss, no retry.
 //!
 //! # Checked by
-//! `loom-tests/index_*.rs` (F1, F3); `tests/counted.rs` (progress); `proptests/index.rs`.
+//! `loom-tests/index.rs` (F1, F3); `tests/counted.rs` (progress); `proptests/index.rs`.
 
 use super::cell::{Entry, Item, Link, Slot, Value};
 use super::heap::{BucketRef, Live, NodeRef, Seen};

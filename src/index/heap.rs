@@ -22,7 +22,7 @@
 //! No function here waits; those that make or free memory call the allocator.
 //!
 //! # Checked by
-//! `loom-tests/index_remove.rs` (H2, by canaries); the address sanitizer over
+//! `loom-tests/index.rs` (H2, by canaries); the address sanitizer over
 //! `tests/stress_index.rs` (H1, H2); `proptests/index.rs` (H3, by `audit`).
 
 use core::fmt;

@@ -26,7 +26,7 @@
 //! memory that readers may still see waits in a limbo.
 //!
 //! # Checked by
-//! `loom-tests/index_*.rs`, `proptests/index.rs`, `tests/stress_index.rs`, `tests/counted.rs`.
+//! `loom-tests/index.rs`, `proptests/index.rs`, `tests/stress_index.rs`, `tests/counted.rs`.
 //!
 //! D. R. Morrison, "PATRICIA", Journal of the ACM, 1968 (path compression); V. Leis, A. Kemper and
 //! T. Neumann, "The adaptive radix tree", ICDE 2013 (inline leaves, bursting).

@@ -23,7 +23,7 @@
 //! Under the lock: `O(height)` steps to remove a range, and at most one bucket built a level.
 //!
 //! # Checked by
-//! `loom-tests/index_remove.rs`, `loom-tests/index_shrink.rs` (R1); `proptests/index.rs` (R2, and
+//! `loom-tests/index.rs`, `loom-tests/index_shrink.rs` (R1); `proptests/index.rs` (R2, and
 //! T1 after each step).
 
 use super::build;

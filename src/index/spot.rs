@@ -19,7 +19,7 @@
 //! Under the writers' lock; a constant number of steps each.
 //!
 //! # Checked by
-//! `loom-tests/index_*.rs`; `proptests/index.rs` checks P1 after every step (`audit`).
+//! `loom-tests/index.rs`; `proptests/index.rs` checks P1 after every step (`audit`).
 
 use super::cell::{Item, Link};
 use super::find::Hit;

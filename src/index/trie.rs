@@ -23,7 +23,7 @@
 //! Changes are serialized by one lock. Readers never take it.
 //!
 //! # Checked by
-//! `loom-tests/index_remove.rs` (T2); `proptests/index.rs` checks T1 and T3 after every step.
+//! `loom-tests/index.rs` (T2); `proptests/index.rs` checks T1 and T3 after every step.
 
 use core::fmt;
 

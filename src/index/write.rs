@@ -28,7 +28,7 @@
 //! has as many ranges as half of its slots, so that copies cost `O(1)` a range, amortized.
 //!
 //! # Checked by
-//! `loom-tests/index_*.rs` (U1); `proptests/index.rs` (U2, and T1 after each step).
+//! `loom-tests/index.rs` (U1); `proptests/index.rs` (U2, and T1 after each step).
 
 use super::build::{self, Fresh};
 use super::cell::Item;

@@ -118,7 +118,6 @@ impl Domain {
     /// Lock-free: the first pin of a thread registers it, and some pins mark batches as ripe.
     /// No destructor runs in it.
     #[inline]
-    #[must_use]
     pub fn pin(&self) -> Guard {
         Guard {
             domain: self.0.id,
