@@ -17,7 +17,7 @@ use super::block_build::BlockBuilder;
 use super::block_core::Core;
 use super::block_handles::{LocalAlloc, Reservation};
 use super::error::{AllocError, BuildError, FreeError, LookupError, SlotState};
-use crate::bitset::{BITS, Block, LocalStripe, Mark, State};
+use crate::bitset::{BITS, Block, Cursor, Mark, State, Want};
 use crate::id::{ByteLen, Extent, IdRange, ObjectId, SlotIndex};
 use crate::sync::epoch::{Domain, Guard};
 
@@ -70,7 +70,7 @@ impl BlockAllocator {
         Self::builder(slots, slot_size).build()
     }
 
-    /// Begins an allocator of `slots` slots (1 to 2^32) of `slot_size` bytes.
+    /// Begins an allocator of `slots` slots (1 to 2^31) of `slot_size` bytes.
     pub fn builder(slots: u64, slot_size: ByteLen) -> BlockBuilder {
         BlockBuilder::new(slots, slot_size)
     }
@@ -107,8 +107,8 @@ impl BlockAllocator {
     }
 
     #[inline]
-    pub(super) fn alloc_by(&self, local: Option<&LocalStripe<'_>>) -> Result<ObjectId, AllocError> {
-        let slot = self.core.take(local, Block::raise)?;
+    pub(super) fn alloc_by(&self, local: Option<&Cursor>) -> Result<ObjectId, AllocError> {
+        let slot = self.core.take(local, Want::Live)?;
         Ok(self.block().id(slot))
     }
 
@@ -145,18 +145,15 @@ impl BlockAllocator {
         self.reserve_by(None)
     }
 
-    pub(super) fn reserve_by(
-        &self,
-        local: Option<&LocalStripe<'_>>,
-    ) -> Result<Reservation<'_>, AllocError> {
-        let slot = self.core.take(local, Block::reserve)?;
+    pub(super) fn reserve_by(&self, local: Option<&Cursor>) -> Result<Reservation<'_>, AllocError> {
+        let slot = self.core.take(local, Want::Reserved)?;
         Ok(Reservation::new(self.block(), slot))
     }
 
     /// A handle with a stripe of its own.
     #[must_use]
     pub fn local(&self) -> LocalAlloc<'_> {
-        LocalAlloc::new(self, self.core.leases.local())
+        LocalAlloc::new(self, self.core.cursors.local())
     }
 
     // ---------------------------------------------------------------- giving slots back

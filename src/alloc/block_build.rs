@@ -3,7 +3,7 @@
 use super::block::BlockAllocator;
 use super::block_core::Core;
 use super::error::BuildError;
-use crate::bitset::{BITS, Block, BlockBox, Leases, Span};
+use crate::bitset::{BITS, Block, BlockBox, Cursors, Span};
 use crate::id::{ByteLen, FileOffset, IdRange, ObjectId, SlotIndex};
 use crate::sync::epoch::Domain;
 
@@ -72,7 +72,7 @@ impl BlockBuilder {
     /// Makes the allocator, with every slot free.
     ///
     /// # Errors
-    /// [`BuildError`] if there is no slot or no stripe, more than 2^32 slots or 2^16 stripes, or if
+    /// [`BuildError`] if there is no slot or no stripe, more than 2^31 slots or 2^16 stripes, or if
     /// ids or offsets would overflow.
     pub fn build(self) -> Result<BlockAllocator, BuildError> {
         let span = self.span()?;
@@ -94,7 +94,8 @@ impl BlockBuilder {
 
     fn span(&self) -> Result<Span, BuildError> {
         let last = self.slots.checked_sub(1).ok_or(BuildError::NoSlots)?;
-        let last = u32::try_from(last).map_err(|_| BuildError::TooManySlots)?;
+        let last = u32::try_from(last).ok().filter(|last| *last < MAX_SLOTS);
+        let last = last.ok_or(BuildError::TooManySlots)?;
         check_stripes(self.stripes)?;
         IdRange::new(self.first_id, self.slots).map_err(BuildError::Ids)?;
         let slot_size = self.slot_size.max(ByteLen::new(1));
@@ -114,11 +115,14 @@ impl BlockBuilder {
     }
 
     fn finish(self, block: BlockBox) -> Result<BlockAllocator, BuildError> {
-        let leases = Leases::new(self.stripes);
+        let cursors = Cursors::new(self.stripes);
         let domain = self.domain.unwrap_or_default();
-        Ok(BlockAllocator::over(Core::new(block, leases, domain)))
+        Ok(BlockAllocator::over(Core::new(block, cursors, domain)))
     }
 }
+
+/// The most slots of one block.
+const MAX_SLOTS: u32 = 1 << 31;
 
 /// The most stripes of one allocator.
 const MAX_STRIPES: usize = 1 << 16;

@@ -1,4 +1,4 @@
-//! What a block allocator is made of: the block, the leases of its words, and what is retired.
+//! What a block allocator is made of: the block, the cursors, and what is retired.
 //!
 //! # Invariants
 //! * A1  A slot that is marked `Retired` is in the limbo once, or on its way into it or out of it:
@@ -12,78 +12,67 @@
 //! # Checked by
 //! `loom-tests/block.rs` (A1, A2), on the seam and on crossbeam-epoch; `tests/block.rs`.
 
-// Vouches that the block outlives the leases of its words.
-#![allow(unsafe_code)]
-
 use core::ops::DerefMut;
 
 use super::error::AllocError;
-use crate::bitset::{Block, BlockBox, BlockSource, Leases, LocalStripe, Mark};
+use crate::bitset::{Block, BlockBox, BlockSource, Cursor, Cursors, Mark, Want};
 use crate::id::SlotIndex;
 use crate::sync::epoch::{Domain, Guard, Limbo};
 use crate::sync::lock::Mutex;
 
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) leases: Leases,
+    pub(super) cursors: Cursors,
     pub(super) block: BlockBox,
     pub(super) domain: Domain,
     limbo: Mutex<Limbo<SlotIndex>>,
 }
 
-// SAFETY: S1 the one block is owned by the same structure as the leases, at an address that
-// stays, and is freed only with it; dropping the leases looks at no block.
-unsafe impl BlockSource for Core {
+impl BlockSource for Core {
+    #[inline]
+    fn named(&self, _: u64) -> Option<&Block> {
+        Some(&self.block)
+    }
+
     fn find(&self, look: &mut dyn FnMut(&Block) -> bool) -> bool {
         look(&self.block)
     }
 }
 
 impl Core {
-    pub(super) fn new(block: BlockBox, leases: Leases, domain: Domain) -> Self {
+    pub(super) fn new(block: BlockBox, cursors: Cursors, domain: Domain) -> Self {
         Self {
-            leases,
+            cursors,
             block,
             domain,
             limbo: Mutex::new(Limbo::new()),
         }
     }
 
-    /// Takes a free slot and has `land` make it live or reserved.
+    /// Takes a free slot.
     #[inline]
-    pub(super) fn take(
-        &self,
-        local: Option<&LocalStripe<'_>>,
-        land: impl Fn(&Block, SlotIndex) + Copy,
-    ) -> Result<SlotIndex, AllocError> {
-        let landed = |block: &Block, slot| {
-            land(block, slot);
-            slot
-        };
-        match self.leases.take(local, self, landed) {
+    pub(super) fn take(&self, local: Option<&Cursor>, want: Want) -> Result<SlotIndex, AllocError> {
+        let cursor = local.unwrap_or_else(|| self.cursors.mine());
+        let taken = cursor.take(self, want, |_, slot| slot);
+        match taken {
             Some(slot) => Ok(slot),
-            None => self.take_after_help(|| self.leases.take(local, self, landed)),
+            None => self.take_after_help(cursor, want),
         }
     }
 
     /// Once more, after an attempt to make retired slots free.
     #[cold]
-    fn take_after_help(
-        &self,
-        again: impl FnOnce() -> Option<SlotIndex>,
-    ) -> Result<SlotIndex, AllocError> {
-        let full = || AllocError::Full {
+    fn take_after_help(&self, cursor: &Cursor, want: Want) -> Result<SlotIndex, AllocError> {
+        let again = || cursor.take(self, want, |_, slot| slot);
+        let taken = if self.help() { again() } else { None };
+        taken.ok_or_else(|| AllocError::Full {
             waiting: self.block.hidden(),
-        };
-        if !self.help() {
-            return Err(full());
-        }
-        again().ok_or_else(full)
+        })
     }
 
     /// The first `len` free slots in a row, made live.
     pub(super) fn take_run(&self, len: u64) -> Result<SlotIndex, AllocError> {
-        let take = || self.leases.take_run(&self.block, len);
+        let take = || self.block.take_run(len);
         let again = || if self.help() { take() } else { None };
         take().or_else(again).ok_or_else(|| AllocError::NoRun {
             waiting: self.block.hidden(),

@@ -2,7 +2,7 @@
 
 use super::block::BlockAllocator;
 use super::error::AllocError;
-use crate::bitset::{Block, LocalStripe, Mark};
+use crate::bitset::{Block, Cursor, Mark};
 use crate::id::{ObjectId, SlotIndex};
 
 /// A slot that is ours and that nobody sees yet.
@@ -92,12 +92,12 @@ impl Drop for Reservation<'_> {
 #[derive(Debug)]
 pub struct LocalAlloc<'a> {
     owner: &'a BlockAllocator,
-    stripe: LocalStripe<'a>,
+    cursor: Cursor,
 }
 
 impl<'a> LocalAlloc<'a> {
-    pub(super) fn new(owner: &'a BlockAllocator, stripe: LocalStripe<'a>) -> Self {
-        Self { owner, stripe }
+    pub(super) fn new(owner: &'a BlockAllocator, cursor: Cursor) -> Self {
+        Self { owner, cursor }
     }
 
     /// As [`BlockAllocator::alloc`].
@@ -109,7 +109,7 @@ impl<'a> LocalAlloc<'a> {
     /// Lock-free.
     #[inline]
     pub fn alloc(&self) -> Result<ObjectId, AllocError> {
-        self.owner.alloc_by(Some(&self.stripe))
+        self.owner.alloc_by(Some(&self.cursor))
     }
 
     /// As [`BlockAllocator::reserve`].
@@ -120,6 +120,6 @@ impl<'a> LocalAlloc<'a> {
     /// # Progress
     /// Lock-free.
     pub fn reserve(&self) -> Result<Reservation<'a>, AllocError> {
-        self.owner.reserve_by(Some(&self.stripe))
+        self.owner.reserve_by(Some(&self.cursor))
     }
 }

@@ -1,30 +1,30 @@
-//! One size class: its blocks, who leases which words of them, and what waits for readers.
+//! One size class: its blocks, where threads look for slots of them, and what waits for readers.
 //!
 //! # Shape
 //! ```text
-//! leases ──> words of blocks          alloc, reserve: two read-modify-writes, no lock
-//! blocks     newest ─> .. ─> oldest     looked through when a leased word runs out
+//! cursors ─> words of blocks          alloc: a pin, a look at the index, one read-modify-write
+//! blocks     newest ─> .. ─> oldest     looked through when a word runs out
 //! limbo      retired slots            behind a lock; free again after the epoch
 //! ```
 //!
 //! # Invariants
 //! * C1  `blocks` and the directory's index hold the same blocks of this class, but for the moment
 //!   in which one is added or removed, which the class's lock covers.
-//! * C2  A block is removed only after all its leases were revoked while no slot was taken.
+//! * C2  A block is removed only after `Block::revoke`: no slot was taken, and none will be.
 //!
 //! # Progress
 //! `take` is lock-free, and blocks on nothing; growing, giving back and reclaiming block on locks.
 //!
 //! # Checked by
 //! `loom-tests/omni.rs` (C1, C2); `proptests/omni.rs`; `tests/stress_omni.rs`.
-#![allow(unsafe_code)] // `BlockSource` is a contract about how long blocks live; C2 keeps it
+#![allow(unsafe_code)] // `BlockList::push` is a contract about how long blocks live; C2 keeps it
 
 use core::fmt;
 
 use super::classes::ClassUse;
 use super::directory::{Directory, Found, Retired, Reuse, Wanted};
 use super::error::AllocError;
-use crate::bitset::{BITS, Block, BlockList, BlockRef, BlockSource, Leases};
+use crate::bitset::{BITS, Block, BlockList, BlockRef, BlockSource, Cursors, Want};
 use crate::id::{ByteLen, IdRange, ObjectId, SlotIndex};
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::epoch::{Guard, Limbo};
@@ -34,7 +34,7 @@ use crate::sync::lock::{Mutex, MutexGuard};
 pub(crate) struct Class {
     slot_size: ByteLen,
     number: u32,
-    leases: Leases,
+    cursors: Cursors,
     blocks: BlockList,
     /// The first id of the block that had a free word last: a hint.
     cursor: AtomicU64,
@@ -45,23 +45,28 @@ pub(crate) struct Class {
     limbo: Mutex<Limbo<Retired>>,
 }
 
-/// A class's blocks as the leases look through them.
+/// A class's blocks as the cursors look through them.
 pub(crate) struct Blocks<'a> {
     class: &'a Class,
     directory: &'a Directory,
+    guard: Guard,
 }
 
-// SAFETY: S1 the blocks come from the index under a guard, and are removed from it, and freed an
-// epoch later, only after `Leases::revoke` (C2).
-unsafe impl BlockSource for Blocks<'_> {
+impl BlockSource for Blocks<'_> {
+    #[inline]
+    fn named(&self, first_id: u64) -> Option<&Block> {
+        let first = ObjectId::new(first_id)?;
+        Some(self.directory.find(first, &self.guard)?.block)
+    }
+
     fn find(&self, look: &mut dyn FnMut(&Block) -> bool) -> bool {
-        let guard = self.directory.domain().pin();
+        let guard = &self.guard;
         let blocks = &self.class.blocks;
-        let last = self.class.last_found(self.directory, &guard);
-        let around = last.into_iter().chain(blocks.iter(last, &guard));
+        let last = self.class.last_found(self.directory, guard);
+        let around = last.into_iter().chain(blocks.iter(last, guard));
         let mut around = around.chain(
             blocks
-                .iter(None, &guard)
+                .iter(None, guard)
                 .take_while(|block| last.is_none_or(|last| !core::ptr::eq(*block, last))),
         );
         let found = around.find(|block| look(block));
@@ -80,7 +85,7 @@ impl Class {
         Self {
             slot_size,
             number,
-            leases: Leases::new(stripes),
+            cursors: Cursors::new(stripes),
             blocks: BlockList::new(),
             cursor: AtomicU64::new(0),
             slots: AtomicU64::new(0),
@@ -111,20 +116,22 @@ impl Class {
     pub(crate) fn take<R>(
         &self,
         directory: &Directory,
+        want: Want,
         land: impl FnMut(&Block, SlotIndex) -> R,
     ) -> Option<R> {
         let blocks = Blocks {
             class: self,
             directory,
+            guard: directory.domain().pin(),
         };
-        self.leases.take(None, &blocks, land)
+        self.cursors.mine().take(&blocks, want, land)
     }
 
     /// Takes `n` free slots in a row and makes them live; the first one's id.
     pub(crate) fn take_run(&self, directory: &Directory, n: u64) -> Option<ObjectId> {
         let guard = directory.domain().pin();
         let mut blocks = self.blocks.iter(None, &guard);
-        blocks.find_map(|block| Some(block.id(self.leases.take_run(block, n)?)))
+        blocks.find_map(|block| Some(block.id(block.take_run(n)?)))
     }
 
     /// Adds a block of `slots` slots, unless somebody else did since `seen`.
@@ -204,13 +211,13 @@ impl Class {
         guard: &Guard,
     ) -> bool {
         let block = found.block;
-        if !self.leases.revoke(block) {
+        if !block.revoke() {
             return false;
         }
         self.blocks.remove(block);
         // Relaxed: under the lock; elsewhere a policy's hint.
         self.slots.fetch_sub(block.slots(), Relaxed);
-        directory.remove(block, found.handle, Reuse::AfterEpoch, guard);
+        directory.remove(found, Reuse::AfterEpoch, guard);
         true
     }
 
@@ -265,12 +272,7 @@ impl Class {
 
     /// How many bytes the class has beside its blocks.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + self.leases.memory()
-    }
-
-    /// Whether no slot of a block is taken, and from now on none will be.
-    pub(crate) fn revoke(&self, block: &Block) -> bool {
-        self.leases.revoke(block)
+        size_of::<Self>() + self.cursors.memory()
     }
 }
 

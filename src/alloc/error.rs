@@ -197,7 +197,7 @@ impl core::error::Error for LookupError {}
 pub enum BuildError {
     /// A block has at least one slot.
     NoSlots,
-    /// A block has at most 2^32 slots.
+    /// A block has at most 2^31 slots.
     TooManySlots,
     /// There is at least one stripe.
     NoStripes,
@@ -225,7 +225,7 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSlots => f.write_str("a block has at least one slot"),
-            Self::TooManySlots => f.write_str("a block has at most 2^32 slots"),
+            Self::TooManySlots => f.write_str("a block has at most 2^31 slots"),
             Self::NoStripes => f.write_str("an allocator has at least one stripe"),
             Self::TooManyStripes => f.write_str("an allocator has at most 2^16 stripes"),
             Self::Ids(_) => f.write_str("the ids leave the id space"),

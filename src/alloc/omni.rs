@@ -27,7 +27,7 @@ use super::gaps::SpaceError;
 use super::omni_live::OmniLiveIds;
 use super::published::Published;
 use super::snapshot::{self, AllocatorSnapshot, RestoreError};
-use crate::bitset::Mark;
+use crate::bitset::{Mark, Want};
 use crate::id::{ByteLen, Extent, FileOffset, IdRange, ObjectId, SlotIndex};
 use crate::sync::epoch::{Domain, Guard};
 
@@ -259,16 +259,13 @@ impl OmniBlockAllocator {
     /// the root's. A length above the largest class blocks on the root's lock.
     ///
     /// # Complexity
-    /// Two read-modify-writes; one time in 64 a look for another word.
+    /// A pin, a look at the index, and one read-modify-write; one time in 63 a look for another word.
     pub fn alloc(&self, len: ByteLen) -> Result<ObjectId, AllocError> {
         let table = self.table.get();
         let Some(class) = table.fit(len) else {
             return Ok(self.root.alloc(len)?.id);
         };
-        self.take(class, |block, slot| {
-            block.raise(slot);
-            block.id(slot)
-        })
+        self.take(class, Want::Live, |block, slot| block.id(slot))
     }
 
     /// Allocates `n` slots of at least `len` bytes each; all or none.
@@ -350,8 +347,7 @@ impl OmniBlockAllocator {
     /// As [`OmniBlockAllocator::alloc`].
     pub fn reserve(&self, len: ByteLen) -> Result<OmniReservation<'_>, AllocError> {
         let (id, extent) = match self.table.get().fit(len) {
-            Some(class) => self.take(class, |block, slot| {
-                block.reserve(slot);
+            Some(class) => self.take(class, Want::Reserved, |block, slot| {
                 (block.id(slot), block.extent(slot))
             })?,
             None => {
@@ -369,12 +365,13 @@ impl OmniBlockAllocator {
     fn take<R>(
         &self,
         class: &Class,
+        want: Want,
         mut land: impl FnMut(&crate::bitset::Block, SlotIndex) -> R,
     ) -> Result<R, AllocError> {
         let directory = self.root.directory();
         loop {
             let seen = class.usage();
-            if let Some(taken) = class.take(directory, &mut land) {
+            if let Some(taken) = class.take(directory, want, &mut land) {
                 return Ok(taken);
             }
             self.make_room(class, seen)?;
@@ -431,10 +428,16 @@ impl OmniBlockAllocator {
     /// [`FreeError`]; nothing has changed then.
     ///
     /// # Progress
-    /// Lock-free.
+    /// Lock-free; the refusal of a large object blocks on the root's lock.
     pub fn hide(&self, id: ObjectId) -> Result<(), FreeError> {
         let guard = self.pin();
-        self.find(id, &guard)?.hide(Mark::Hidden)
+        let found = self.find(id, &guard)?;
+        self.hide_as(Mark::Hidden, found, &guard)
+    }
+
+    fn hide_as(&self, mark: Mark, found: Found<'_>, guard: &Guard) -> Result<(), FreeError> {
+        let hidden = found.hide(mark);
+        hidden.inspect_err(|_| self.root.directory().mark_ended(found, guard))
     }
 
     /// Lets a hidden slot be given out again once every guard that lives now is gone.
@@ -467,7 +470,7 @@ impl OmniBlockAllocator {
     /// Blocks on the class's limbo for a short, bounded time.
     pub fn retire(&self, id: ObjectId, guard: &Guard) -> Result<(), FreeError> {
         let found = self.find(id, guard)?;
-        found.hide(Mark::Retired)?;
+        self.hide_as(Mark::Retired, found, guard)?;
         self.wait_for_readers(found, guard);
         Ok(())
     }
@@ -753,10 +756,14 @@ impl OmniReservation<'_> {
     /// Lets everybody find the object, and all that was written before.
     ///
     /// # Progress
-    /// Lock-free.
+    /// Lock-free; a large object blocks on the root's lock.
     pub fn publish(self) -> ObjectId {
         let this = core::mem::ManuallyDrop::new(self);
-        this.with(|found, _| found.block.publish(found.slot));
+        this.with(|found, guard| {
+            found.block.publish(found.slot);
+            // Somebody may have found and freed it while its mark was still there.
+            this.owner.root.directory().mark_ended(found, guard);
+        });
         this.id
     }
 

@@ -2,13 +2,13 @@
 //!
 //! # Shape
 //! ```text
-//! [ head: first id, first offset, slot size, last slot, class, marks ] [ leaf words | summary | leased | touched ]
+//! [ head: first id, first offset, slot size, last slot, class, parts, marks, next ] [ words: parts.rs ]
 //! ```
 //! One allocation, with a thin pointer to it ([`BlockRef`]): the address of a leaf word is the
 //! pointer plus a constant and the slot, so that the look at a bit waits for no field of the head.
 //!
 //! # Invariants
-//! * B1  `words` is as long as `last` says; neither changes.
+//! * B1  `words` is as long as `parts` says; neither changes.
 //!
 //! # Checked by
 //! The unit tests below; everything above it.
@@ -21,10 +21,12 @@ use core::ops::Deref;
 use core::ptr::{self, NonNull};
 use std::alloc::{Layout, alloc, handle_alloc_error};
 
+use super::leaf::{self, Leaf};
 use super::marks::Marks;
-use super::{ALL, BITS, bit_of, word_of};
+use super::parts::{Parts, Place};
+use super::{ALL, BITS};
 use crate::id::{ByteLen, Extent, FileOffset, ObjectId, SlotIndex};
-use crate::sync::atomic::{AtomicU64, Ordering::*};
+use crate::sync::atomic::AtomicU64;
 use crate::sync::cell::Canary;
 
 /// A range of equal slots, and which of them are live.
@@ -37,6 +39,7 @@ pub(crate) struct Block {
 /// What a block knows besides its bits.
 pub(super) struct Head {
     span: Span,
+    parts: Parts,
     pub(super) marks: Marks,
     pub(super) grave: Canary,
     /// The next block of the same owner; `list.rs`.
@@ -73,25 +76,33 @@ impl Block {
         Self::with_leaves(span, |_| 0)
     }
 
-    /// A block whose live bits are `words`, without those beyond the capacity.
+    /// A block whose live bits are `words`, `BITS` slots each, none beyond the capacity.
     pub(crate) fn restore(span: Span, words: &[u64]) -> BlockBox {
-        let block = Self::with_leaves(span, |word| words.get(word).copied().unwrap_or(0));
+        let parts = Parts::of(span.last.get());
+        let over = |word, bit| {
+            let slot = parts.slot(Place::new(word, bit));
+            (words[(slot / BITS) as usize] >> (slot % BITS) & 1) << bit
+        };
+        let live = |word| match words.get(word) {
+            Some(live) => live & ALL,
+            None => (0..parts.capacity(word).count_ones())
+                .map(|bit| over(word, bit))
+                .sum(),
+        };
+        let block = Self::with_leaves(span, live);
         block.after_restore();
         block
     }
 
-    fn with_leaves(span: Span, leaf: impl Fn(usize) -> u64) -> BlockBox {
+    fn with_leaves(span: Span, live: impl Fn(usize) -> u64) -> BlockBox {
         let parts = Parts::of(span.last.get());
-        let word = |i| {
-            let live = if i < parts.leaves {
-                leaf(i) & parts.capacity(i)
-            } else {
-                0
-            };
-            AtomicU64::new(live)
+        let word = |i| match i < parts.leaves() {
+            true => leaf::initial(live(i), parts.capacity(i)),
+            false => AtomicU64::new(0),
         };
         let head = Head {
             span,
+            parts,
             marks: Marks::new(),
             grave: Canary::new(),
             next: AtomicU64::new(0),
@@ -106,7 +117,7 @@ impl Block {
 
     #[inline]
     pub(super) fn parts(&self) -> Parts {
-        Parts::of(self.head.span.last.get())
+        self.head.parts
     }
 
     pub(super) fn link(&self) -> &AtomicU64 {
@@ -155,68 +166,6 @@ impl Block {
     }
 }
 
-/// How many words each part has.
-#[derive(Clone, Copy)]
-pub(super) struct Parts {
-    last: u32,
-    pub(super) leaves: usize,
-    pub(super) groups: usize,
-}
-
-impl Parts {
-    #[inline]
-    fn of(last: u32) -> Self {
-        let leaves = (last / BITS) as usize + 1;
-        let groups = (leaves - 1) / BITS as usize + 1;
-        Self {
-            last,
-            leaves,
-            groups,
-        }
-    }
-
-    #[inline]
-    fn words(self) -> usize {
-        self.leaves + 3 * self.groups
-    }
-
-    /// Where the words of the summary, the leases and the touched bits begin.
-    #[inline]
-    pub(super) fn summary(self) -> usize {
-        self.leaves
-    }
-
-    #[inline]
-    pub(super) fn leased(self) -> usize {
-        self.leaves + self.groups
-    }
-
-    #[inline]
-    pub(super) fn touched(self) -> usize {
-        self.leaves + 2 * self.groups
-    }
-
-    /// The bits of leaf word `word` that are slots.
-    #[inline]
-    pub(super) fn capacity(self, word: usize) -> u64 {
-        if word + 1 == self.leaves {
-            ALL >> (BITS - 1 - self.last % BITS)
-        } else {
-            ALL
-        }
-    }
-
-    /// The bits of summary word `group` that are leaf words.
-    #[inline]
-    pub(super) fn group_mask(self, group: usize) -> u64 {
-        if group + 1 == self.groups {
-            ALL >> (BITS - 1 - ((self.leaves - 1) as u32) % BITS)
-        } else {
-            ALL
-        }
-    }
-}
-
 /// A thin pointer to a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BlockRef(NonNull<Head>);
@@ -262,24 +211,24 @@ impl BlockRef {
         // SAFETY: S1 alive, by the caller; nobody has a `&mut` to a shared block.
         let head = unsafe { self.0.as_ref() };
         head.grave.touch();
+        let place = head.parts.place(slot.get());
         // SAFETY: S1 the words begin where the head ends: its size is a multiple of a word's
         // alignment, by `Layout::extend` in `build`.
         let words = unsafe { self.0.add(1) }.cast::<AtomicU64>();
         // SAFETY: S2 the slot's word is one of the block's leaves (B1).
-        let leaf = unsafe { words.add(word_of(slot.get())) };
+        let leaf = unsafe { words.add(place.word()) };
         // SAFETY: S1, S2 as above.
         let leaf = unsafe { leaf.as_ref() };
-        // Acquire [LIVE]: what its owner wrote before the publication.
-        let live = leaf.load(Acquire) & bit_of(slot.get()) != 0;
+        let live = Leaf(leaf).look().live() & place.bit() != 0;
         live.then(|| head.span.extent(slot))
     }
 
     /// The pointer with the length that its head tells.
     #[inline]
     fn wide(self) -> *mut Block {
-        // SAFETY: S1 alive, by the callers; S2 `span` never changes, so no write races.
-        let last = unsafe { (*self.0.as_ptr()).span.last };
-        let words = Parts::of(last.get()).words();
+        // SAFETY: S1 alive, by the callers; S2 `parts` never changes, so no write races.
+        let parts = unsafe { (*self.0.as_ptr()).parts };
+        let words = parts.words();
         ptr::slice_from_raw_parts_mut(self.0.as_ptr().cast::<AtomicU64>(), words) as *mut Block
     }
 
@@ -376,7 +325,7 @@ mod tests {
     #[test]
     fn a_block_is_little_more_than_its_bits() {
         assert!(size_of_val(&*Block::new(span(1))) <= 96);
-        assert!(size_of_val(&*Block::new(span(32_768))) <= 4096 + 256);
+        assert!(size_of_val(&*Block::new(span(32_768))) <= 4096 + 384);
     }
 
     #[test]

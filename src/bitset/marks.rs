@@ -37,7 +37,7 @@ use core::fmt;
 
 use super::cell::{Cell, Mark};
 use super::chain::{Link, Linked};
-use super::word_of;
+use super::parts::Place;
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::cell::Canary;
@@ -87,7 +87,7 @@ impl Linked for Chunk {
 
 /// The very cell that holds a mark.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a>(&'a AtomicU64);
+pub(super) struct Spot<'a>(&'a AtomicU64);
 
 impl Marks {
     pub(super) fn new() -> Self {
@@ -140,11 +140,11 @@ impl Marks {
     }
 
     /// The mark of `slot`, and where it is. `Hiding` only if it has no other.
-    pub(super) fn find(&self, slot: u32) -> Option<Mark> {
+    pub(super) fn find(&self, place: Place) -> Option<Mark> {
         let mut found = None;
-        for cell in self.cells(word_of(slot)) {
+        for cell in self.cells(place.word()) {
             // Acquire [SHOWN]: if the mark of a published slot is gone, its live bit is there.
-            match Cell(cell.load(Relaxed)).mark(slot) {
+            match Cell(cell.load(Relaxed)).mark(place.number()) {
                 None => {}
                 Some(Mark::Hiding) => found = found.or(Some(Mark::Hiding)),
                 mark => return mark,
@@ -156,34 +156,38 @@ impl Marks {
     /// Sets `mark` (reserved or hiding) for `slot` in a block of `words` leaf words.
     ///
     /// A mark of the same kind that `slot` already has is handed back instead.
-    pub(super) fn set(&self, slot: u32, mark: Mark, words: usize) -> Result<Place<'_>, Mark> {
-        let head = &self.heads_or_make(words)[word_of(slot) / GROUP];
+    pub(super) fn set(&self, place: Place, mark: Mark, words: usize) -> Result<Spot<'_>, Mark> {
+        let head = &self.heads_or_make(words)[place.word() / GROUP];
         loop {
-            let Some((cell, seen)) = Self::room(head, slot, mark)? else {
-                let chunk = head.append(Box::new(Chunk::new(Cell::of(slot, mark))));
-                return Ok(Place(&chunk.cells[0]));
+            let Some((cell, seen)) = Self::room(head, place, mark)? else {
+                let chunk = head.append(Box::new(Chunk::new(Cell::of(place.number(), mark))));
+                return Ok(Spot(&chunk.cells[0]));
             };
             // Relaxed, both: whoever finds the slot neither live nor marked has read the fall of
             // its live bit [LIVE] or the lease [LEASE], and either comes after this.
-            let next = seen.with(slot, mark);
+            let next = seen.with(place.number(), mark);
             if cell
                 .compare_exchange(seen.0, next.0, Relaxed, Relaxed)
                 .is_ok()
             {
-                return Ok(Place(cell));
+                return Ok(Spot(cell));
             }
         }
     }
 
     /// A cell that takes `mark` for `slot`: one with its key, or else a free one.
-    fn room(head: &Link<Chunk>, slot: u32, mark: Mark) -> Result<Option<(&AtomicU64, Cell)>, Mark> {
+    fn room(
+        head: &Link<Chunk>,
+        place: Place,
+        mark: Mark,
+    ) -> Result<Option<(&AtomicU64, Cell)>, Mark> {
         let mut free = None;
         let mut same = None;
         for cell in head.iter().flat_map(|chunk| &chunk.cells) {
             // Relaxed: a proposal; the exchange decides.
             let seen = Cell(cell.load(Relaxed));
-            if seen.takes(slot, mark) {
-                if let Some(there) = seen.mark(slot) {
+            if seen.takes(place.number(), mark) {
+                if let Some(there) = seen.mark(place.number()) {
                     return Err(there);
                 }
                 same = same.or(Some((cell, seen)));
@@ -195,19 +199,19 @@ impl Marks {
     }
 
     /// Turns our own `Hiding` mark into `mark`: the live bit is gone, and by us.
-    pub(super) fn settle(place: Place<'_>, slot: u32, mark: Mark) {
+    pub(super) fn settle(spot: Spot<'_>, place: Place, mark: Mark) {
         // Relaxed: a proposal; the exchange decides.
-        let mut seen = Cell(place.0.load(Relaxed));
+        let mut seen = Cell(spot.0.load(Relaxed));
         loop {
-            debug_assert_eq!(seen.mark(slot), Some(Mark::Hiding), "M2");
-            let next = seen.without(slot, Mark::Hiding);
+            debug_assert_eq!(seen.mark(place.number()), Some(Mark::Hiding), "M2");
+            let next = seen.without(place.number(), Mark::Hiding);
             let next = if next.is_free() {
-                Cell::of(slot, mark)
+                Cell::of(place.number(), mark)
             } else {
-                next.with(slot, mark)
+                next.with(place.number(), mark)
             };
             // Release [HIDE]: the live bit fell before this. Relaxed on failure: a new guess.
-            match place.0.compare_exchange(seen.0, next.0, Release, Relaxed) {
+            match spot.0.compare_exchange(seen.0, next.0, Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => seen = Cell(now),
             }
@@ -215,14 +219,14 @@ impl Marks {
     }
 
     /// Takes back a mark from the very cell in which it was set.
-    pub(super) fn clear_at(place: Place<'_>, slot: u32, mark: Mark) -> bool {
+    pub(super) fn clear_at(spot: Spot<'_>, place: Place, mark: Mark) -> bool {
         // Relaxed: a proposal; the exchange decides.
-        let mut seen = Cell(place.0.load(Relaxed));
-        while seen.mark(slot) == Some(mark) {
-            let next = seen.without(slot, mark);
+        let mut seen = Cell(spot.0.load(Relaxed));
+        while seen.mark(place.number()) == Some(mark) {
+            let next = seen.without(place.number(), mark);
             // Release [FREE] [SHOWN]: our looks and writes, and the live bit if we set it, come
             // before the mark's end. Relaxed on failure: a new guess.
-            match place.0.compare_exchange(seen.0, next.0, Release, Relaxed) {
+            match spot.0.compare_exchange(seen.0, next.0, Release, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = Cell(now),
             }
@@ -231,22 +235,22 @@ impl Marks {
     }
 
     /// Takes `mark` from `slot`; whether it had it.
-    pub(super) fn clear(&self, slot: u32, mark: Mark) -> bool {
-        let mut cells = self.cells(word_of(slot));
-        cells.any(|cell| Self::clear_at(Place(cell), slot, mark))
+    pub(super) fn clear(&self, place: Place, mark: Mark) -> bool {
+        let mut cells = self.cells(place.word());
+        cells.any(|cell| Self::clear_at(Spot(cell), place, mark))
     }
 
     /// Turns `Hidden` into `Retired`; whether `slot` was hidden. Of several calls one succeeds.
-    pub(super) fn retire(&self, slot: u32) -> bool {
-        let mut cells = self.cells(word_of(slot));
-        cells.any(|cell| Self::retire_at(cell, slot))
+    pub(super) fn retire(&self, place: Place) -> bool {
+        let mut cells = self.cells(place.word());
+        cells.any(|cell| Self::retire_at(cell, place))
     }
 
-    fn retire_at(cell: &AtomicU64, slot: u32) -> bool {
+    fn retire_at(cell: &AtomicU64, place: Place) -> bool {
         // Relaxed: a proposal; the exchange decides.
         let mut seen = Cell(cell.load(Relaxed));
-        while seen.mark(slot) == Some(Mark::Hidden) {
-            let next = seen.with(slot, Mark::Retired);
+        while seen.mark(place.number()) == Some(Mark::Hidden) {
+            let next = seen.with(place.number(), Mark::Retired);
             // Acquire [HIDE]: the live bit fell before what follows, the sealing of a batch
             // above all. Relaxed on failure: a new guess.
             match cell.compare_exchange(seen.0, next.0, Acquire, Relaxed) {

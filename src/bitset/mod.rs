@@ -2,15 +2,16 @@
 //!
 //! # Shape
 //! ```text
-//! Block     [head | leaf words | summary | leased | touched]      one allocation
-//!   leaf      1 bit a slot: live, and nothing else (the truth)
-//!   summary   1 bit a leaf word: all live when last looked (a hint)
-//!   leased    1 bit a leaf word: somebody may turn its free slots into taken ones
-//!   touched   1 bit a leaf word: leased before (so its slots may have been given out)
+//! Block     [head | leaf words | summary | leased | touched]      one allocation (block.rs, parts.rs)
+//!   leaf      63 slots: live, and nothing else (the truth); 1 bit: the word is guarded  (leaf.rs)
+//!   summary   1 bit a leaf word: all live when last looked (a hint)                   (summary.rs)
+//!   leased    1 bit a leaf word: a call is at work on it, where one bit does not do
+//!   touched   1 bit a leaf word: slots of it were handed out
 //! Marks     reserved, hidden and retired slots, sparse          (marks.rs, cell.rs, chain.rs)
-//! List      the blocks of one owner, linked through their heads          (list.rs)
-//! Leases    stripes, each naming one leased word of one block    (lease.rs, stripe.rs)
-//! runs      many slots in a row                                  (run.rs)
+//! slots     take, reserve, publish, free, hide                                          (slots.rs)
+//! runs      many slots in a row                                                          (run.rs)
+//! Cursors   where each thread goes on looking: hints                                  (cursor.rs)
+//! List      the blocks of one owner, linked through their heads                         (list.rs)
 //! ```
 //! ```text
 //!            reserve             publish            hide            reclaim         epoch passed
@@ -19,7 +20,9 @@
 //!    │ └─────────────────────────────── alloc
 //!    └───────────────────┴───────── free ─┘
 //! ```
-//! Only the holder of a word's lease turns a free slot into a taken one; everybody may do the rest.
+//! A slot of an unguarded word that is not live is free, so one compare-exchange on the word takes
+//! it. In a guarded word the marks have a say: there, a free slot is taken under the word's lease,
+//! which is held within one call and never between calls.
 //!
 //! # Checked by
 //! `loom-tests/bitset.rs`, `loom-tests/block.rs`; `proptests/block.rs`.
@@ -27,35 +30,29 @@
 mod block;
 mod cell;
 mod chain;
-mod lease;
+mod cursor;
+mod leaf;
 mod list;
-mod live;
 mod marks;
+mod parts;
 mod run;
-mod stripe;
+mod slots;
+mod summary;
 
 pub(crate) use block::{Block, BlockBox, BlockRef, Span};
 pub(crate) use cell::Mark;
-pub(crate) use lease::{BlockSource, Leases, LocalStripe};
+pub(crate) use cursor::{BlockSource, Cursor, Cursors};
 pub(crate) use list::BlockList;
-pub(crate) use live::State;
+pub(crate) use slots::{State, Want};
 
 use crate::sync::SMALL;
 
-/// Bits in use of a word; few under loom, so that few slots give several words.
-pub(crate) const BITS: u32 = if SMALL { 2 } else { 64 };
+/// So many slots have consecutive places, and a snapshot has so many in a word: few under loom,
+/// so that few slots give several words.
+pub(crate) const BITS: u32 = if SMALL { 3 } else { 64 };
 
-/// A word whose bits are all set.
-const ALL: u64 = u64::MAX >> (64 - BITS);
+/// Slots in a leaf word: one bit says that the word is guarded.
+const USABLE: u32 = BITS - 1;
 
-/// The leaf word of a slot, or the summary word of a leaf word.
-#[inline]
-const fn word_of(slot: u32) -> usize {
-    (slot / BITS) as usize
-}
-
-/// The bit of a slot in its leaf word, or of a leaf word in its summary word.
-#[inline]
-const fn bit_of(slot: u32) -> u64 {
-    1 << (slot % BITS)
-}
+/// The live bits of a leaf word.
+const ALL: u64 = (1 << USABLE) - 1;

@@ -6,15 +6,15 @@
 //!
 //! # Invariants
 //! * R1  No slot of a run is set before all are known to be free, under their leases.
-//! * R2  A search goes on where it failed: from the word that somebody else took slots of, or
-//!   after the word whose lease a call in progress held.
+//! * R2  If slots of a run are not to be had, the search goes on behind the last of them: a run of
+//!   the same length that begins before it has it as well.
 //!
 //! # Checked by
 //! `loom-tests/bitset.rs` (R1: run against alloc, run against run); `proptests/block.rs`.
 
 use super::block::Block;
-use super::lease::Leases;
-use super::{ALL, BITS};
+use super::parts::{Parts, Place};
+use super::{ALL, BITS, USABLE};
 use crate::id::SlotIndex;
 
 /// How far a search for `need` free slots in a row has come.
@@ -55,15 +55,7 @@ impl Search {
     }
 }
 
-/// Where a run could not be had.
-enum Lost {
-    /// Somebody took slots of this word.
-    Taken(usize),
-    /// A call in progress has the lease of this word.
-    Busy(usize),
-}
-
-/// The words and slots of a run.
+/// The slots of a run.
 #[derive(Clone, Copy)]
 struct Run {
     start: u64,
@@ -71,78 +63,100 @@ struct Run {
 }
 
 impl Run {
-    fn words(self) -> core::ops::RangeInclusive<usize> {
-        let bits = u64::from(BITS);
-        (self.start / bits) as usize..=((self.start + self.len - 1) / bits) as usize
-    }
-
-    /// The slots of the run that are in `word`.
-    fn bits_in(self, word: usize) -> u64 {
-        let base = word as u64 * u64::from(BITS);
-        let from = self.start.saturating_sub(base);
-        let to = (self.start + self.len - base).min(u64::from(BITS));
-        (ALL >> (u64::from(BITS) - (to - from))) << from
+    /// The leaf words of the run, and which slots of each, ascending.
+    fn pieces(self, parts: Parts) -> impl Iterator<Item = (usize, u64)> + Clone {
+        let (start, end, bits) = (self.start, self.start + self.len, u64::from(BITS));
+        let plain = (start / bits) as usize..=((end - 1) / bits) as usize;
+        let plain = plain.map(move |word| {
+            let base = word as u64 * bits;
+            (word, mask(start.saturating_sub(base), end - base) & ALL)
+        });
+        // Of every BITS slots the last one is over: those from `first` to before `next`.
+        let usable = u64::from(USABLE);
+        let (first, next) = (start / bits, end / bits);
+        let words = first / usable..next.div_ceil(usable);
+        let over = words.map(move |nth| {
+            let base = nth * usable;
+            let word = parts.place_over(base as u32).word();
+            (word, mask(first.saturating_sub(base), next - base) & ALL)
+        });
+        plain.chain(over).filter(|(_, slots)| *slots != 0)
     }
 }
 
-impl Leases {
+/// The bits from `from` to before `to`, of those that a word has.
+fn mask(from: u64, to: u64) -> u64 {
+    let below = |bit: u64| if bit >= 64 { u64::MAX } else { (1 << bit) - 1 };
+    below(to) & !below(from)
+}
+
+impl Block {
     /// Makes the first `len` free slots in a row live; the first of them.
-    pub(crate) fn take_run(&self, block: &Block, len: u64) -> Option<SlotIndex> {
-        if len == 0 || len > block.slots() {
+    ///
+    /// `None` only after each run of so many slots had, at some moment of the call, one that was
+    /// live, marked, or in a word of which a call in progress had the lease.
+    pub(crate) fn take_run(&self, len: u64) -> Option<SlotIndex> {
+        if len == 0 || len > self.slots() {
             return None;
         }
-        // Words that nobody has leased first; then the leases of idle stripes are robbed.
-        let found = self.seek_run(block, len, false);
-        found.or_else(|| self.seek_run(block, len, true))
-    }
-
-    fn seek_run(&self, block: &Block, len: u64, rob: bool) -> Option<SlotIndex> {
-        let mut search = Search::new(len);
-        let mut word = 0;
-        while word < block.parts().leaves {
-            let passed = !rob && block.is_leased_hint(word);
-            let free = if passed { 0 } else { block.available(word) };
-            let Some(start) = search.feed(word, free) else {
-                word += 1;
-                continue;
-            };
-            match self.claim_run(block, Run { start, len }, rob) {
+        let mut from = 0;
+        while let Some(start) = self.seek_run(from, len) {
+            match self.claim_run(Run { start, len }) {
                 Ok(()) => return Some(SlotIndex::new(start as u32)),
-                Err(Lost::Taken(at)) => word = at,
-                Err(Lost::Busy(at)) => word = at + 1,
+                Err(lost) => from = lost + 1,
             }
-            search = Search::new(len);
         }
         None
     }
 
-    /// Leases the words of the run, looks again, and sets the bits; or changes nothing.
-    fn claim_run(&self, block: &Block, run: Run, rob: bool) -> Result<(), Lost> {
-        for word in run.words() {
-            if let Err(lost) = self.lease_for(block, run, word, rob) {
-                (*run.words().start()..word).for_each(|word| block.give(word));
+    /// The first slot, from `from` on, of so many that look free.
+    fn seek_run(&self, from: u64, len: u64) -> Option<u64> {
+        let bits = u64::from(BITS);
+        let first = from / bits;
+        let mut search = Search::new(len);
+        let free = |word| self.slots_of_word(word, |leaf| self.free_slots(leaf).slots);
+        (first as usize..)
+            .map_while(|word| Some((word, free(word)?)))
+            .find_map(|(word, free)| {
+                let within = mask(from.saturating_sub(word as u64 * bits), bits);
+                search.feed(word, free & within)
+            })
+    }
+
+    /// Leases the words of the run, looks again, and sets the bits; or changes nothing, and tells
+    /// the last slot of a word of the run that was not to be had.
+    fn claim_run(&self, run: Run) -> Result<(), u64> {
+        let pieces = run.pieces(self.parts());
+        for (done, (word, slots)) in pieces.clone().enumerate() {
+            if let Err(lost) = self.lease_for(word, slots) {
+                pieces.take(done).for_each(|(word, _)| self.give(word));
                 return Err(lost);
             }
         }
-        for word in run.words() {
-            block.touch_word(word);
-            block.raise_bits(word, run.bits_in(word));
-            block.give(word);
+        for (word, slots) in pieces {
+            self.touch_word(word);
+            self.raise_leased(word, slots, &self.free_slots(word));
+            self.give(word);
         }
         Ok(())
     }
 
-    /// Leases one word of the run if the run's slots in it are free.
-    fn lease_for(&self, block: &Block, run: Run, word: usize, rob: bool) -> Result<(), Lost> {
-        if !block.lease(word) && !(rob && self.rob(block, word)) {
-            return Err(Lost::Busy(word));
+    /// Leases one word of a run if these slots of it are free; else tells the last that is not.
+    fn lease_for(&self, word: usize, slots: u64) -> Result<(), u64> {
+        let slot = |slots: u64| {
+            let place = Place::new(word, slots.ilog2());
+            u64::from(self.parts().slot(place))
+        };
+        if !self.lease(word) {
+            return Err(slot(slots));
         }
-        let bits = run.bits_in(word);
-        if block.available(word) & bits != bits {
-            block.give(word);
-            return Err(Lost::Taken(word));
+        self.leaf(word).guard();
+        let lost = slots & !self.free_slots(word).slots;
+        if lost == 0 {
+            return Ok(());
         }
-        Ok(())
+        self.give(word);
+        Err(slot(lost))
     }
 }
 
@@ -151,13 +165,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_of_a_run() {
-        let run = Run { start: 60, len: 70 };
-        assert_eq!(run.words(), 0..=2);
-        assert_eq!(run.bits_in(0), 0xf << 60);
-        assert_eq!(run.bits_in(1), u64::MAX);
-        assert_eq!(run.bits_in(2), 0b11);
-        assert_eq!(Run { start: 0, len: 64 }.bits_in(0), u64::MAX);
+    fn a_run_is_all_of_its_slots() {
+        let parts = Parts::of(5000);
+        for (start, len) in [
+            (0, 1),
+            (63, 1),
+            (60, 70),
+            (0, 64),
+            (0, 5001),
+            (127, 2),
+            (130, 3000),
+        ] {
+            let pieces = Run { start, len }.pieces(parts);
+            let slots = pieces.flat_map(|(word, slots)| {
+                let bits = (0..64).filter(move |bit| slots >> bit & 1 == 1);
+                bits.map(move |bit| u64::from(parts.slot(Place::new(word, bit))))
+            });
+            let mut slots: Vec<_> = slots.collect();
+            slots.sort_unstable();
+            assert!(slots.into_iter().eq(start..start + len));
+        }
     }
 
     #[test]
