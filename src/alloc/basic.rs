@@ -203,6 +203,9 @@ impl BasicAllocator {
     /// # Errors
     /// As there, and [`SpaceError::BadAlignment`] within [`AllocError::Space`].
     pub fn alloc_with(&self, request: Request) -> Result<Region, AllocError> {
+        if !request.align.is_power_of_two() {
+            return Err(AllocError::Space(SpaceError::BadAlignment(request.align)));
+        }
         self.add(request, |block| block.raise(SlotIndex::ZERO))
     }
 

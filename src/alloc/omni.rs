@@ -549,6 +549,7 @@ impl OmniBlockAllocator {
         guard: &Guard,
     ) {
         assert_eq!(ids.len(), extents.len(), "one place for each answer");
+        self.domain().check(guard); // an empty batch asks nobody else
         // One after the other: the processor overlaps some ten lookups by itself, and going down
         // level by level cost five times as much where the index is in the cache, as it is here.
         for (&id, extent) in ids.iter().zip(extents) {
@@ -732,6 +733,15 @@ impl fmt::Debug for OmniBlockAllocator {
 }
 
 /// A slot that is taken and that nobody finds yet; see [`OmniBlockAllocator::reserve`].
+///
+/// It cannot outlive its allocator:
+///
+/// ```compile_fail,E0505
+/// let ids = mapless::OmniBlockAllocator::new();
+/// let reservation = ids.reserve(mapless::ByteLen::new(9)).unwrap();
+/// drop(ids); // error: it is borrowed
+/// reservation.publish();
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping a reservation makes the slot free again"]
 pub struct OmniReservation<'a> {
