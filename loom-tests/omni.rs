@@ -1,6 +1,6 @@
 //! Models: ids, ranges and large objects while others take, give back and look.
 //!
-//! Threads   main + 1, or main + 2 where the model's name says three
+//! Threads   main + 1; main + 2 where a model starts two
 //! Bound     as each model's call of `explore` says: none where the search ends within a minute,
 //!           else the greatest number of preemptions with which it does
 //! Shrunk    2 slots a word, nodes of 2 slots, ranges of 1 to 4 slots, a limbo of 1
