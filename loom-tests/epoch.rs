@@ -1,12 +1,9 @@
 //! Models: what was retired while a reader was inside is not given out before it is gone.
 //!
 //! Threads   see the table
-//! Bound     see the next sentence
-//!
-//! Each model runs on the seam, without a bound, and on crossbeam-epoch itself, with 2
-//! preemptions: its registration, its bags and its epochs are some hundred steps, and 3 are not
-//! over within a minute.
-//!
+//! Bound     3 preemptions on the seam (2 with three threads), 1 on crossbeam-epoch itself: its
+//!           registration, its bags and its epochs are some hundred steps, and more are not over
+//!           within a minute
 //! Shows     see the table
 //!
 //! | model                 | threads   | executions | shows                                       |
