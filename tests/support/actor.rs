@@ -73,7 +73,7 @@ impl World {
     /// A5, once all actors are done: what they left in their own hands is `rest`.
     pub(crate) fn finish(self, rest: Vec<Object>) {
         let mut last = Actor::new(&self, 0);
-        while lock(&self.contested).len() > 0 {
+        while !lock(&self.contested).is_empty() {
             last.contend();
         }
         last.own = rest;
