@@ -323,9 +323,10 @@ fn a_handle_that_is_dropped_against_alloc() {
     explore("local drop/alloc", Some(3), 30, || {
         let world = World::new(2, 1);
         let there = spawn(&world, World::take);
-        let local = world.block.local();
-        let here = local.alloc().ok();
-        drop(local);
+        let here = {
+            let local = world.block.local();
+            local.alloc().ok()
+        };
         let there = there.join().expect("no panic");
         assert!(here.is_none() || here != there, "M1");
         let taken = u64::from(here.is_some()) + u64::from(there.is_some());
