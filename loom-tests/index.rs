@@ -132,7 +132,9 @@ fn growth_against_lookup() {
 
 #[test]
 fn remove_against_lookup() {
-    let remove = |index: &RangeIndex<u64>| drop(index.remove(id(10)).expect("present"));
+    let remove = |index: &RangeIndex<u64>| {
+        index.remove(id(10)).expect("present");
+    };
     reader_beside(
         "out of a bucket",
         Some(3),
