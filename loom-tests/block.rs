@@ -304,7 +304,7 @@ fn run_against(there: fn(&World) -> Option<(ObjectId, u64)>) -> impl Fn() + Send
 #[test]
 fn run_against_alloc() {
     let alloc = |world: &World| Some((world.take()?, 1));
-    explore("run/alloc", Some(4), 50, run_against(alloc));
+    explore("run/alloc", Some(3), 50, run_against(alloc));
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn run_against_run() {
         world.write(run.last());
         Some((run.first(), 2))
     };
-    explore("run/run", Some(4), 50, run_against(run));
+    explore("run/run", Some(3), 50, run_against(run));
 }
 
 #[test]
