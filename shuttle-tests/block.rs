@@ -16,8 +16,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use mapless::{BlockAllocator, ByteLen, FreeError, LookupError, ObjectId, Reservation, SlotState};
-use mapless_shuttle_tests::{Pick, explore, seed};
-use shuttle::thread;
+use mapless_shuttle_tests::{Pick, explore, on_threads, seed};
 use support::{Fate, Ledger, Object, Rng, UNIT, lock};
 
 const SLOTS: u64 = 70;
@@ -203,19 +202,12 @@ impl<'w> Actor<'w> {
 }
 
 fn four_threads() {
-    let world = World::new();
-    let rest = thread::scope(|scope| {
-        let threads = [(); 4].map(|()| {
-            let actor = Actor {
-                world: &world,
-                rng: Rng::new(seed()),
-                own: Vec::new(),
-            };
-            scope.spawn(move || actor.work())
-        });
-        threads.map(|thread| thread.join().unwrap()).concat()
+    let (world, rest) = on_threads(World::new(), 4, |world, _| {
+        let rng = Rng::new(seed());
+        let own = Vec::new();
+        Actor { world, rng, own }.work()
     });
-    world.finish(rest);
+    world.finish(rest.concat());
 }
 
 #[test]

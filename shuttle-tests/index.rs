@@ -16,8 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use mapless::{IdRange, ObjectId, RangeIndex};
-use mapless_shuttle_tests::{Pick, explore, seed};
-use shuttle::thread;
+use mapless_shuttle_tests::{Pick, explore, on_threads, seed};
 use support::Rng;
 
 const THREADS: u64 = 4;
@@ -212,17 +211,16 @@ fn four_threads() {
         index: RangeIndex::new(),
         shared: [const { AtomicI64::new(0) }; PLACES as usize],
     };
-    let rest = thread::scope(|scope| {
-        let threads = [0, 1, 2, 3].map(|thread| {
-            let actor = Actor {
-                world: &world,
-                thread,
-                rng: Rng::new(seed()),
-                own: BTreeMap::new(),
-            };
-            scope.spawn(move || actor.work())
-        });
-        threads.map(|thread| thread.join().unwrap())
+    let (world, rest) = on_threads(world, 4, |world, thread| {
+        let rng = Rng::new(seed());
+        let own = BTreeMap::new();
+        let actor = Actor {
+            world,
+            thread,
+            rng,
+            own,
+        };
+        actor.work()
     });
     finish(world, rest.into_iter().flatten().collect());
 }

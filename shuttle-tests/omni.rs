@@ -6,23 +6,16 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use mapless_shuttle_tests::{Pick, explore, seed};
-use shuttle::thread;
+use mapless_shuttle_tests::{Pick, explore, on_threads, seed};
 use support::actor::{Actor, World};
 
 fn four_threads() {
-    let world = World::new(16 << 10, 2);
-    let rest = thread::scope(|scope| {
-        let threads = [(); 4].map(|()| {
-            let mut actor = Actor::new(&world, seed());
-            scope.spawn(move || {
-                (0..16).for_each(|_| actor.step());
-                actor.rest()
-            })
-        });
-        threads.map(|thread| thread.join().unwrap()).concat()
+    let (world, rest) = on_threads(World::new(16 << 10, 2), 4, |world, _| {
+        let mut actor = Actor::new(world, seed());
+        (0..16).for_each(|_| actor.step());
+        actor.rest()
     });
-    world.finish(rest);
+    world.finish(rest.concat());
 }
 
 #[test]

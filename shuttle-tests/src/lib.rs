@@ -12,12 +12,13 @@
 
 #![cfg(shuttle)]
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use shuttle::rand::RngCore;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
-use shuttle::{Config, FailurePersistence, Runner};
+use shuttle::{Config, FailurePersistence, Runner, thread};
 
 /// Preemptions of a schedule of [`Pick::Pct`], at most.
 const DEPTH: usize = 4;
@@ -87,6 +88,29 @@ fn run(pick: Pick, seed: u64, most: usize, test: impl Fn() + Send + Sync + 'stat
         Pick::Random => Runner::new(RandomScheduler::new_from_seed(seed, most), config).run(test),
         Pick::Pct => Runner::new(PctScheduler::new_from_seed(seed, DEPTH, most), config).run(test),
     }
+}
+
+/// Runs `work` on so many threads, each with its number and a share of `world`; returns their results
+/// in order and the world. (Not `thread::scope`: shuttle's lets a joiner go on before a thread that
+/// still drops its thread-locals has left its result.)
+pub fn on_threads<W, T>(world: W, threads: u64, work: fn(&W, u64) -> T) -> (W, Vec<T>)
+where
+    W: Send + Sync + 'static,
+    T: Send + 'static,
+{
+    let world = Arc::new(world);
+    let spawned: Vec<_> = (0..threads)
+        .map(|thread| {
+            let world = Arc::clone(&world);
+            thread::spawn(move || work(&world, thread))
+        })
+        .collect();
+    let results = spawned
+        .into_iter()
+        .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        .collect();
+    let world = Arc::into_inner(world).expect("the threads are gone");
+    (world, results)
 }
 
 /// A number that belongs to the schedule: the same when it is run again.
