@@ -98,7 +98,10 @@ fn retire_while_read(domain: &Domain) {
     let early = subject.reuse();
     reader.join().unwrap();
     subject.slots.collect();
-    assert!(early || subject.reuse(), "nobody is inside: the slot is free");
+    assert!(
+        early || subject.reuse(),
+        "nobody is inside: the slot is free"
+    );
 }
 
 #[test]

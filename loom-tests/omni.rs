@@ -254,9 +254,14 @@ fn retire_slot_against_lookup() {
 
 #[test]
 fn retire_slot_against_lookup_on_crossbeam() {
-    explore("retire slot against lookup, crossbeam", Some(2), 100, || {
-        retire_against_lookup(SLOT, &Domain::over_crossbeam());
-    });
+    explore(
+        "retire slot against lookup, crossbeam",
+        Some(2),
+        100,
+        || {
+            retire_against_lookup(SLOT, &Domain::over_crossbeam());
+        },
+    );
 }
 
 #[test]

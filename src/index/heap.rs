@@ -219,7 +219,9 @@ impl<'a> NodeRef<'a> {
     pub(super) fn occupied(self) -> impl Iterator<Item = u32> + 'a {
         (0..self.shape().maps()).flat_map(move |word| {
             let map = self.map(word).peek();
-            (0..64).filter(move |bit| map >> bit & 1 == 1).map(move |bit| word * 64 + bit)
+            (0..64)
+                .filter(move |bit| map >> bit & 1 == 1)
+                .map(move |bit| word * 64 + bit)
         })
     }
 }
@@ -378,7 +380,9 @@ pub(super) fn new_bucket(items: &[Item]) -> Word {
     let class = class.expect("at most BUCKET_MAX ranges");
     let fresh = Fresh::new(bucket_layout(class));
     for index in 0..capacity(class) {
-        let entry = items.get(index).map_or(Entry::unused(), |&item| Entry::new(item));
+        let entry = items
+            .get(index)
+            .map_or(Entry::unused(), |&item| Entry::new(item));
         // SAFETY: S1 one of the bucket's entries.
         unsafe { fresh.write(size_of::<Entry>() * index, entry) };
     }

@@ -74,7 +74,7 @@ impl<'a> View<'a> {
             let seen = self.read(slot);
             if let Some(node) = seen.node() {
                 *lane = Some(prefetched(node.slot_of(id)));
-                
+
                 left = true;
             } else {
                 *lane = None;

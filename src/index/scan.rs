@@ -132,7 +132,7 @@ impl Census {
         }
         for index in 0..shape.slots() {
             let slot = Spot::Slot(node, index);
-            load += slot.items().count();
+            load += slot.load();
             kids += usize::from(slot.seen().word.is_node());
             let before = self.ranges.len();
             self.visit(slot);
@@ -141,7 +141,10 @@ impl Census {
             assert_eq!(bit, !found.is_empty(), "T1: the map");
             assert_eq!(found.is_empty(), slot.seen().word.is_empty(), "T1: empty");
             let cell = shape.slot_first(index)..=shape.slot_last(index);
-            assert!(found.iter().all(|range| cell.contains(&range.0)), "H3 {shape:?} {index} {found:?}");
+            assert!(
+                found.iter().all(|range| cell.contains(&range.0)),
+                "H3 {shape:?} {index} {found:?}"
+            );
         }
         assert_eq!((load, kids), (head.load.get(), head.kids.get()), "P1");
         assert!(load + kids > 0, "T1: an empty node");

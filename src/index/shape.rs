@@ -146,7 +146,10 @@ mod tests {
     use super::*;
 
     fn items(firsts: &[u64]) -> Vec<Item> {
-        let item = |&first: &u64| Item { first, ..Item::NONE };
+        let item = |&first: &u64| Item {
+            first,
+            ..Item::NONE
+        };
         firsts.iter().map(item).collect()
     }
 

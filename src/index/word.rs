@@ -198,7 +198,10 @@ mod tests {
                 let word = Word::node(0xABC0 << 10, shift, bits);
                 assert_eq!(word.node_address(), 0xABC0 << 10);
                 assert_eq!((word.shift(), word.node_bits()), (shift, bits));
-                assert_eq!(word.slot_of(u64::MAX) as u64, (u64::MAX >> shift).min((1 << bits) - 1));
+                assert_eq!(
+                    word.slot_of(u64::MAX) as u64,
+                    (u64::MAX >> shift).min((1 << bits) - 1)
+                );
                 assert_eq!(word.slot_of(1 << shift), 1);
             }
         }
