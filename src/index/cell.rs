@@ -30,8 +30,8 @@
 //! One atomic operation a call.
 //!
 //! # Checked by
-//! `loom-tests/index_publish.rs` (WORD, ENTRY, VALUE, C2), `loom-tests/index_order.rs` (MAP, C3),
-//! `loom-tests/index.rs` (C1).
+//! `loom-tests/index_publish.rs` (WORD, ENTRY, VALUE, C2), `loom-tests/index_remove.rs` (MAP, C1,
+//! C3, C4).
 
 use super::word::Word;
 use crate::sync::atomic::{AtomicU64, Ordering::*};

@@ -91,7 +91,8 @@ impl<'a> BucketRef<'a> {
     }
 
     pub(super) fn len(self) -> usize {
-        self.items().count()
+        let firsts = self.entries.iter().map(Entry::first);
+        firsts.take_while(|&first| first != Entry::UNUSED).count()
     }
 
     /// The last range that starts at or before `id`.

@@ -132,7 +132,7 @@ impl Census {
         }
         for index in 0..shape.slots() {
             let slot = Spot::Slot(node, index);
-            load += slot.items().count();
+            load += slot.load();
             kids += usize::from(slot.seen().word.is_node());
             let before = self.ranges.len();
             self.visit(slot);

@@ -37,7 +37,7 @@ use crate::sync::SMALL;
 
 /// A node without a node below it that has fewer than a `SPARSE`th of its slots' number of ranges
 /// is replaced by what suits these.
-const SPARSE: usize = if SMALL { 2 } else { 16 };
+const SPARSE: usize = if SMALL { 4 } else { 16 };
 /// So many spliced nodes may wait in limbo.
 const SPLICES: usize = 4;
 

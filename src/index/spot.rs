@@ -77,6 +77,13 @@ impl<'a> Spot<'a> {
         self.inline().into_iter().chain(many)
     }
 
+    /// How many ranges an inline word or a bucket holds.
+    pub(super) fn load(self) -> usize {
+        let seen = self.seen();
+        let many = seen.bucket().map(BucketRef::len);
+        many.unwrap_or(usize::from(seen.word.is_inline()))
+    }
+
     /// Whether a range has stood inline here before and is gone.
     pub(super) fn is_dirty(self) -> bool {
         match self {
@@ -139,11 +146,11 @@ impl<'a> Spot<'a> {
     /// Takes what lies here out of the node's counts, or adds it.
     fn weigh(self, sum: impl Fn(usize, usize) -> usize) {
         let Self::Slot(node, _) = self else { return };
-        let head = node.head();
+        let (head, load) = (node.head(), self.load());
         if self.seen().word.is_node() {
             head.kids.set(sum(head.kids.get(), 1));
-        } else {
-            head.load.set(sum(head.load.get(), self.items().count()));
+        } else if load > 0 {
+            head.load.set(sum(head.load.get(), load));
         }
     }
 

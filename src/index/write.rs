@@ -182,7 +182,7 @@ impl<'a> Change<'a> {
     /// enough and that covers the range, or into a node above both.
     fn place_outside(&mut self, spot: Spot<'a>, child: NodeRef<'a>, item: Item) {
         let (shape, head) = (child.shape(), child.head());
-        if head.kids.get() == 0 && shape.bits() == MIN_BITS && 2 * head.load.get() < SMALLEST {
+        if head.kids.get() == 0 && shape.bits() == MIN_BITS && 2 * head.load.get() <= SMALLEST {
             return self.rebuild(spot, child, item, build::subtree);
         }
         let wider = shape.wider();
@@ -290,5 +290,5 @@ fn old_content(spot: Spot<'_>) -> Option<Content> {
         Some(bucket) => alone(bucket),
         None => spot.inline().and_then(Content::inline),
     };
-    Some(inline.unwrap_or_else(|| Content::of(word, spot.items().count())))
+    Some(inline.unwrap_or_else(|| Content::of(word, spot.load())))
 }
