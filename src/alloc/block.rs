@@ -388,6 +388,13 @@ impl BlockAllocator {
         &self.core.domain
     }
 
+    /// Gives the block up, as an owner of several does with one that is not used; for the models.
+    #[cfg(all(loom, feature = "loom"))]
+    #[doc(hidden)]
+    pub fn revoke(&self) -> bool {
+        self.block().revoke()
+    }
+
     // ---------------------------------------------------------------- helpers
 
     #[inline]

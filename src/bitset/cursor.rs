@@ -43,7 +43,7 @@ pub(crate) trait BlockSource {
     fn find(&self, look: &mut dyn FnMut(&Block) -> bool) -> bool;
 }
 
-/// A place to go on from. Relaxed throughout: it publishes nothing, and any value will do.
+/// A place to go on from. It publishes nothing, and any value will do.
 pub(crate) struct Cursor {
     /// The first id of a block, or 0.
     block: AtomicU64,
@@ -67,18 +67,18 @@ impl Cursor {
 
     #[inline]
     fn word(&self) -> usize {
-        // Relaxed: a hint.
+        // Relaxed: a hint, and any value will do.
         self.word.load(Relaxed) as usize
     }
 
     #[inline]
     fn block(&self) -> u64 {
-        // Relaxed: a hint.
+        // Relaxed: a hint, and any value will do.
         self.block.load(Relaxed)
     }
 
     fn set(&self, block: &Block, word: usize) {
-        // Relaxed, both: hints.
+        // Relaxed, both: hints, and any value will do.
         self.block.store(block.span().first_id.get(), Relaxed);
         self.word.store(word as u64, Relaxed);
     }

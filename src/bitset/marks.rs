@@ -144,7 +144,7 @@ impl Marks {
         let mut found = None;
         for cell in self.cells(place.word()) {
             // Acquire [SHOWN]: if the mark of a published slot is gone, its live bit is there.
-            match Cell(cell.load(Relaxed)).mark(place.number()) {
+            match Cell(cell.load(Acquire)).mark(place.number()) {
                 None => {}
                 Some(Mark::Hiding) => found = found.or(Some(Mark::Hiding)),
                 mark => return mark,

@@ -81,17 +81,18 @@ impl Block {
     /// The state of a slot. The marks are read before and after the leaf, as in I4: so `Free` is
     /// said only of a slot that was free at some moment of the call.
     pub(crate) fn state(&self, slot: SlotIndex) -> State {
-        let find = || self.head.marks.find(self.place(slot));
-        if self.is_live(slot) {
-            return State::Live;
-        }
-        if let Some(mark) = find() {
-            return State::Marked(mark);
-        }
-        if self.is_live(slot) {
-            return State::Live;
-        }
-        find().map_or(State::Free, State::Marked)
+        let place = self.place(slot);
+        let find = || self.head.marks.find(place);
+        let look = || match self.leaf(place.word()).look() {
+            seen if seen.live() & place.bit() != 0 => Some(State::Live),
+            seen if !seen.is_guarded() => Some(State::Free), // W1
+            _ => None,
+        };
+        look()
+            .or_else(|| find().map(State::Marked))
+            .or_else(look)
+            .or_else(|| find().map(State::Marked))
+            .unwrap_or(State::Free)
     }
 
     /// Whether a slot of the same word was ever handed out, or may have been.
@@ -192,7 +193,7 @@ impl Block {
     #[cold]
     #[inline(never)]
     fn take_leased(&self, word: usize, want: Want) -> Taken {
-        if self.free_slots(word).slots == 0 {
+        if self.leaf(word).peek().is_full() {
             return Taken::None;
         }
         if !self.lease(word) {
