@@ -2,7 +2,7 @@
 //!
 //! Threads   main + 1, both at work; where a name ends in `_3`, main + 2
 //! Bound     none where a search without one ends within a minute; elsewhere 3 preemptions, and 2
-//!           with three threads: a sound loom takes two loads of one word for dependent, and a look
+//!           for two runs and with three threads: a sound loom takes two loads of one word for dependent, and a look
 //!           through the marks is five of them
 //! Shrunk    two slots a leaf word, every third in a word behind; 2 leaf words a summary word; 1 cell
 //!           a chunk, 2 words a chain; one round of a search. Most models begin *warm*: with a
@@ -26,6 +26,7 @@
 //! | `one_of_two_hides_wins` | M2: one wins, the other leaves no mark |
 //! | `a_hide_or_a_free_wins` | I1, M2: a slot is free or hidden afterwards, as the winner said |
 //! | `a_hidden_slot_is_not_taken` | I4, W1, LIVE: hide beside a claim and a look at the marks |
+//! | `a_slot_hidden_from_a_full_word_is_not_taken` | the same where nothing else is free |
 //! | `a_hidden_slot_is_not_free` | I4, LIVE from `hide` to `look`: a lookup finds the mark |
 //! | `a_guard_does_not_fall_under_a_hide` | W2: unguard beside a hide |
 //! | `hides_share_cells` | M3: marks of two slots set at once; CHAIN |
@@ -400,11 +401,30 @@ fn a_hidden_slot_is_not_taken() {
             world.slots.hide(mine).unwrap();
             world.write(mine); // hidden, and so still ours
         };
-        let ((), taken) = both(&world, hide, |world| (world.take(), world.take()));
-        assert!(taken.0.is_some() && taken.0 != Some(mine));
-        assert_eq!(taken.1, None);
+        let ((), taken) = both(&world, hide, World::take);
+        assert!(taken.is_some() && taken != Some(mine));
         assert_eq!(world.slots.waiting(), 1);
     });
+}
+
+#[test]
+fn a_slot_hidden_from_a_full_word_is_not_taken() {
+    explore(
+        "a slot hidden from a full word is not taken",
+        BOUND,
+        50,
+        || {
+            let world = World::warm(2);
+            let mine = world.fill()[0];
+            let hide = move |world: &World| {
+                world.slots.hide(mine).unwrap();
+                world.write(mine);
+            };
+            let ((), taken) = both(&world, hide, World::take);
+            assert_eq!(taken, None);
+            assert_eq!(world.slots.waiting(), 1);
+        },
+    );
 }
 
 #[test]
@@ -512,7 +532,7 @@ fn a_run_is_nobody_elses() {
 
 #[test]
 fn one_of_two_runs_wins() {
-    explore("one of two runs wins", BOUND, 100, || {
+    explore("one of two runs wins", Some(2), 1000, || {
         let world = World::warm(3);
         let (a, b) = both(&world, |world| world.run(2), |world| world.run(2));
         assert!(!(a.is_some() && b.is_some()));

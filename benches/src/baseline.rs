@@ -109,8 +109,8 @@ pub struct Bare {
     blocks: Vec<BareBlock>,
 }
 
-/// A range of slots: where it is in both spaces.
-#[derive(Clone, Copy, Debug)]
+/// A range of slots: where it is in both spaces, and which slots are live.
+#[derive(Clone, Debug)]
 pub struct Place {
     /// The first id.
     pub first: u64,
@@ -120,32 +120,30 @@ pub struct Place {
     pub offset: u64,
     /// Bytes of a slot.
     pub slot_size: u64,
+    /// One bit a slot.
+    pub words: Vec<u64>,
+}
+
+impl Place {
+    fn shared_words(&self) -> impl Iterator<Item = AtomicU64> + '_ {
+        self.words.iter().map(|word| AtomicU64::new(*word))
+    }
 }
 
 impl Bare {
-    /// Over ranges that begin at multiples of `2^bits`; slot `n` of place `i` is live if `live`
-    /// says so.
+    /// Over ranges that begin at multiples of `2^bits` from the first one on.
     #[must_use]
-    pub fn new(bits: u32, places: &[Place], live: impl Fn(u64) -> bool) -> Self {
+    pub fn new(bits: u32, places: &[Place]) -> Self {
         let numbered = places.iter().zip(0..);
         let spans = numbered.map(|(place, number)| (place.first, place.slots, number));
         let table = Table::new(bits, spans);
-        let block = |place: &Place| {
-            let words = vec![0u64; place.slots.div_ceil(64) as usize];
-            let mut block = BareBlock {
-                first_offset: place.offset,
-                slot_size: place.slot_size,
-                words: words.into_iter().map(AtomicU64::new).collect(),
-            };
-            for slot in (0..place.slots).filter(|slot| live(place.first + slot)) {
-                *block.words[(slot / 64) as usize].get_mut() |= 1 << (slot % 64);
-            }
-            block
+        let block = |place: &Place| BareBlock {
+            first_offset: place.offset,
+            slot_size: place.slot_size,
+            words: place.shared_words().collect(),
         };
-        Self {
-            table,
-            blocks: places.iter().map(block).collect(),
-        }
+        let blocks = places.iter().map(block).collect();
+        Self { table, blocks }
     }
 
     /// Where the object is and how long its slot is, if it is live.
@@ -172,21 +170,16 @@ pub struct Lean {
 impl Lean {
     /// Over the same ranges as [`Bare`].
     #[must_use]
-    pub fn new(bits: u32, places: &[Place], live: impl Fn(u64) -> bool) -> Self {
+    pub fn new(bits: u32, places: &[Place]) -> Self {
         let mut words = Vec::new();
         let mut spans = Vec::new();
         for place in places {
             spans.push((place.first, place.slots, words.len() as u64));
-            let from = words.len();
-            words.resize_with(from + place.slots.div_ceil(64) as usize, || {
-                AtomicU64::new(0)
-            });
-            for slot in (0..place.slots).filter(|slot| live(place.first + slot)) {
-                *words[from + (slot / 64) as usize].get_mut() |= 1 << (slot % 64);
-            }
+            words.extend(place.shared_words());
         }
+        let table = Table::new(bits, spans);
         Self {
-            table: Table::new(bits, spans),
+            table,
             words: words.into(),
         }
     }

@@ -5,6 +5,9 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::Instant;
 
+use crate::cores::stay_on;
+use crate::sets::Window;
+
 /// How many lookups are interleaved.
 pub const BATCH: usize = 16;
 
@@ -15,38 +18,47 @@ pub fn timed(steps: usize, run: impl FnOnce()) -> f64 {
     start.elapsed().as_nanos() as f64 / steps as f64
 }
 
+/// Looks all of them up.
+#[inline(always)]
+pub fn touch(ids: &[u64], get: impl Fn(u64) -> u64) {
+    let sum = ids
+        .iter()
+        .fold(0, |sum: u64, &id| sum.wrapping_add(get(id)));
+    black_box(sum);
+}
+
 /// Lookups that need not wait for each other.
-pub fn independent(ids: &[u64], get: impl Fn(u64) -> u64) -> f64 {
-    timed(ids.len(), || {
-        let sum = ids
-            .iter()
-            .fold(0, |sum: u64, &id| sum.wrapping_add(get(id)));
-        black_box(sum);
-    })
+pub fn independent(ids: Window<'_, u64>, get: impl Fn(u64) -> u64) -> f64 {
+    touch(ids.warm, &get);
+    timed(ids.timed.len(), || touch(ids.timed, &get))
 }
 
 /// Lookups each of which needs the answer of the one before to know its id.
-pub fn dependent(ids: &[u64], get: impl Fn(u64) -> u64) -> f64 {
+pub fn dependent(ids: Window<'_, u64>, get: impl Fn(u64) -> u64) -> f64 {
     // The compiler cannot know that nothing of the answer is left.
     let none = black_box(0);
-    timed(ids.len(), || {
+    let run = |ids: &[u64]| {
         let last = ids.iter().fold(0, |last, &id| get(id + (last & none)));
         black_box(last);
-    })
+    };
+    run(ids.warm);
+    timed(ids.timed.len(), || run(ids.timed))
 }
 
 /// Lookups in batches of [`BATCH`], which `get_many` answers with any digest.
-pub fn batched<T>(ids: &[T], mut get_many: impl FnMut(&[T; BATCH]) -> u64) -> f64 {
-    timed(ids.len() / BATCH * BATCH, || {
+pub fn batched<T>(ids: Window<'_, T>, get_many: impl Fn(&[T; BATCH]) -> u64) -> f64 {
+    let run = |ids: &[T]| {
         let batches = ids.chunks_exact(BATCH);
         let batches = batches.map(|batch| batch.try_into().expect("a whole batch"));
         let sum = batches.fold(0, |sum: u64, batch| sum.wrapping_add(get_many(batch)));
         black_box(sum);
-    })
+    };
+    run(ids.warm);
+    timed(ids.timed.len() / BATCH * BATCH, || run(ids.timed))
 }
 
-/// Runs `prepare`, then `work` with what it made, on `threads` threads at once, and returns the
-/// mean of what they answer. Each measures itself, after all are prepared.
+/// Runs `prepare`, then `work` with what it made, on `threads` threads at once, each on a core of its
+/// own, and returns the mean of what they answer. Each measures itself, after all are prepared.
 pub fn together<T>(
     threads: usize,
     prepare: impl Fn(usize) -> T + Sync,
@@ -54,6 +66,7 @@ pub fn together<T>(
 ) -> f64 {
     let gate = Barrier::new(threads);
     let run = |number| {
+        stay_on(number);
         let prepared = prepare(number);
         gate.wait();
         work(prepared)

@@ -4,6 +4,8 @@ use std::hint::black_box;
 
 use hdrhistogram::Histogram;
 
+use crate::drive::touch;
+use crate::sets::Window;
 use crate::ticks;
 
 /// Lookups in a timed batch. The counter's step can be longer than a lookup; a batch is not.
@@ -22,11 +24,12 @@ pub struct Tail {
 
 /// Times lookups one by one (`batch` 1) or in batches of dependent ones, and takes off what an
 /// empty measurement takes. The figures are of the whole batch.
-pub fn of(ids: &[u64], batch: usize, get: impl Fn(u64) -> u64) -> Tail {
-    let mut seen = Histogram::<u64>::new(3).expect("three digits");
+pub fn of(ids: Window<'_, u64>, batch: usize, get: impl Fn(u64) -> u64) -> Tail {
+    touch(ids.warm, &get);
+    let mut seen = Histogram::<u64>::new_with_max(1 << 40, 3).expect("three digits");
     let none = black_box(0);
     let mut last = 0;
-    for batch in ids.chunks_exact(batch) {
+    for batch in ids.timed.chunks_exact(batch) {
         let start = ticks::now();
         for &id in batch {
             last = get(id + (last & none));

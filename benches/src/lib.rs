@@ -11,6 +11,7 @@
 //! ```
 
 pub mod baseline;
+pub mod cores;
 pub mod drive;
 pub mod latency;
 pub mod machine;

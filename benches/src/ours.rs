@@ -1,7 +1,11 @@
 //! This crate, behind the interfaces of the peers.
 
-use mapless::{BlockAllocator, ByteLen, Guard, IdRange, ObjectId, RangeIndex};
+use mapless::{
+    BlockAllocator, ByteLen, Extent, Guard, IdRange, LocalAlloc, LookupError, ObjectId,
+    OmniBlockAllocator, RangeIndex, RangeSnapshot,
+};
 
+use crate::baseline::Place;
 use crate::drive::BATCH;
 use crate::peers::ranges::RangeMap;
 use crate::peers::slots::{SLOTS, Slots};
@@ -52,7 +56,7 @@ impl RangeMap for Index {
     }
 
     #[inline]
-    fn get<'a>(&'a self, raw: u64, guard: &Guard) -> u64 {
+    fn get(&self, raw: u64, guard: &Guard) -> u64 {
         self.0.get_in(id(raw), guard).unwrap_or(0)
     }
 
@@ -81,6 +85,8 @@ impl Index {
 pub struct Block(BlockAllocator);
 
 impl Slots for Block {
+    type Hand<'a> = &'a BlockAllocator;
+
     const NAME: &'static str = "mapless BlockAllocator";
 
     fn build() -> Self {
@@ -88,13 +94,129 @@ impl Slots for Block {
         Self(block.expect("a block"))
     }
 
-    #[inline]
-    fn take(&self) -> Option<u64> {
-        self.0.alloc().ok().map(ObjectId::get)
+    fn hand(&self) -> &BlockAllocator {
+        &self.0
     }
 
     #[inline]
-    fn give(&self, slot: u64) {
-        self.0.free(id(slot)).expect("a live slot");
+    fn take(hand: &&BlockAllocator) -> Option<u64> {
+        hand.alloc().ok().map(ObjectId::get)
     }
+
+    #[inline]
+    fn give(hand: &&BlockAllocator, slot: u64) {
+        hand.free(id(slot)).expect("a live slot");
+    }
+}
+
+/// The same through a [`LocalAlloc`] a thread.
+#[derive(Debug)]
+pub struct Local(Block);
+
+impl Slots for Local {
+    type Hand<'a> = (LocalAlloc<'a>, &'a BlockAllocator);
+
+    const NAME: &'static str = "mapless LocalAlloc";
+
+    fn build() -> Self {
+        Self(Block::build())
+    }
+
+    fn hand(&self) -> Self::Hand<'_> {
+        (self.0.0.local(), &self.0.0)
+    }
+
+    #[inline]
+    fn take((local, _): &Self::Hand<'_>) -> Option<u64> {
+        local.alloc().ok().map(ObjectId::get)
+    }
+
+    #[inline]
+    fn give((_, block): &Self::Hand<'_>, slot: u64) {
+        block.free(id(slot)).expect("a live slot");
+    }
+}
+
+/// [`OmniBlockAllocator`], filled with objects.
+#[derive(Debug)]
+pub struct Objects {
+    omni: OmniBlockAllocator,
+    /// The ids, in the order of their allocation.
+    pub ids: Vec<u64>,
+}
+
+impl Objects {
+    /// Objects of these sizes.
+    #[must_use]
+    pub fn fill(sizes: &[u64]) -> Self {
+        let omni = OmniBlockAllocator::new();
+        let alloc = |&len: &u64| omni.alloc(ByteLen::new(len)).expect("room").get();
+        let ids = sizes.iter().map(alloc).collect();
+        Self { omni, ids }
+    }
+
+    /// The same without the list of ids, which is no part of the allocator.
+    #[must_use]
+    pub fn fill_uncounted(sizes: &[u64]) -> Self {
+        let omni = OmniBlockAllocator::new();
+        for &len in sizes {
+            omni.alloc(ByteLen::new(len)).expect("room");
+        }
+        Self {
+            omni,
+            ids: Vec::new(),
+        }
+    }
+
+    /// How many ranges the objects are in.
+    #[must_use]
+    pub fn ranges(&self) -> usize {
+        self.omni.snapshot().ranges.len()
+    }
+
+    /// The ranges, for a bare table over them.
+    #[must_use]
+    pub fn places(&self) -> Vec<Place> {
+        let ranges = self.omni.snapshot().ranges.into_iter();
+        let place = |range: RangeSnapshot| Place {
+            first: range.ids.first().get(),
+            slots: range.ids.len(),
+            offset: range.offset.get(),
+            slot_size: range.slot_size.get(),
+            words: range.words,
+        };
+        ranges.map(place).collect()
+    }
+
+    /// Enters the allocator.
+    pub fn pin(&self) -> Guard {
+        self.omni.pin()
+    }
+
+    /// Offset and length, summed up; 0 for none.
+    #[inline(always)]
+    pub fn locate_in(&self, raw: u64, guard: &Guard) -> u64 {
+        self.omni.locate_in(id(raw), guard).map_or(0, digest)
+    }
+
+    /// The same, with a pin of its own.
+    #[inline(always)]
+    #[must_use]
+    pub fn locate(&self, raw: u64) -> u64 {
+        self.omni.locate(id(raw)).map_or(0, digest)
+    }
+
+    /// A batch, interleaved.
+    #[inline(always)]
+    pub fn locate_many(&self, ids: &[ObjectId; BATCH], guard: &Guard) -> u64 {
+        let mut extents = [Err(LookupError::Unknown); BATCH];
+        self.omni.locate_many_in(ids, &mut extents, guard);
+        let found = extents.iter().flatten();
+        found.fold(0, |sum: u64, extent| sum.wrapping_add(digest(*extent)))
+    }
+}
+
+#[inline(always)]
+fn digest(extent: Extent) -> u64 {
+    extent.offset.get() + extent.len.get()
 }

@@ -70,6 +70,13 @@ impl Line {
         Self::new(work.into(), ours, theirs, ratios, Bar::None)
     }
 
+    /// Our figure itself must be at most `most`.
+    pub fn absolute(work: impl Into<String>, ours: &Series, most: f64) -> Self {
+        let nobody = Series::new("-", Vec::new());
+        let ratios = ours.values.clone();
+        Self::new(work.into(), ours, &nobody, ratios, Bar::AtMost(most))
+    }
+
     fn new(work: String, ours: &Series, theirs: &Series, ratios: Vec<f64>, bar: Bar) -> Self {
         let (ours, against) = (ours.clone(), theirs.clone());
         Self {
@@ -207,7 +214,13 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ratio = Spread::of(&self.ratios);
         let ours = num(self.ours.spread().median);
-        let theirs = num(self.against.spread().median);
+        let theirs = match self.against.values.as_slice() {
+            [] => "-".to_owned(),
+            some => {
+                let median = num(Spread::of(some).median);
+                format!("{}: {median} {}", self.against.name, self.unit)
+            }
+        };
         let met = match self.met() {
             Some(true) => "yes",
             Some(false) => "**no**",
@@ -215,14 +228,8 @@ impl fmt::Display for Line {
         };
         writeln!(
             f,
-            "| {} | {ours} {unit} | {}: {theirs} {unit} | {:.2} ({:.2} to {:.2}) | {} | {met} |",
-            self.work,
-            self.against.name,
-            ratio.median,
-            ratio.least,
-            ratio.most,
-            self.bar,
-            unit = self.unit,
+            "| {} | {ours} {} | {theirs} | {:.2} ({:.2} to {:.2}) | {} | {met} |",
+            self.work, self.unit, ratio.median, ratio.least, ratio.most, self.bar,
         )
     }
 }

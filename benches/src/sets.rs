@@ -107,11 +107,24 @@ impl Ranges {
     }
 }
 
+/// What one side of one round asks for: first untimed, so that the caches hold what they would
+/// hold if nobody else took turns, then timed.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a, T> {
+    /// Asked for before.
+    pub warm: &'a [T],
+    /// Asked for while the clock runs.
+    pub timed: &'a [T],
+}
+
 /// A window of `steps` items that moves on from round to round.
 #[must_use]
-pub fn window<T>(all: &[T], round: usize, steps: usize) -> &[T] {
+pub fn window<T>(all: &[T], round: usize, steps: usize) -> Window<'_, T> {
     let steps = steps.min(all.len());
     let windows = all.len() / steps;
-    let from = (round % windows) * steps;
-    &all[from..from + steps]
+    let nth = |n: usize| &all[n % windows * steps..][..steps];
+    Window {
+        warm: nth(round),
+        timed: nth(round + 1),
+    }
 }

@@ -68,6 +68,12 @@ class Mutants(unittest.TestCase):
         self.assertEqual(orderings.test_targets(FILES["loom-tests/Cargo.toml"]),
                          {"loom-tests/own.rs": "own", "loom-tests/a.rs": "a_models"})
 
+    def test_a_star_means_each_target(self):
+        targets = {"loom-tests/i_b.rs": "b", "loom-tests/i_a.rs": "a", "loom-tests/x.rs": "x"}
+        self.assertEqual(orderings.expand(["loom-tests/i_*.rs", "loom-tests/x.rs"], targets),
+                         ["loom-tests/i_a.rs", "loom-tests/i_b.rs", "loom-tests/x.rs"])
+        self.assertEqual(orderings.expand(["loom-tests/q_*.rs"], targets), ["loom-tests/q_*.rs"])
+
     def test_a_file_without_models_is_a_problem(self):
         targets = orderings.test_targets(FILES["loom-tests/Cargo.toml"])
         self.assertIsNone(orderings.Plan("src/a/own.rs", read, targets).problem)

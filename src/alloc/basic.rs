@@ -16,7 +16,7 @@
 
 use core::fmt;
 
-use super::directory::{Directory, Found, NO_CLASS, Reuse, Wanted};
+use super::directory::{Directory, NO_CLASS, Reuse, Wanted, is_single};
 use super::error::{AllocError, FreeError, LookupError};
 use super::gaps::{GapSet, SpaceError};
 use super::ids::IdCounter;
@@ -203,6 +203,9 @@ impl BasicAllocator {
     /// # Errors
     /// As there, and [`SpaceError::BadAlignment`] within [`AllocError::Space`].
     pub fn alloc_with(&self, request: Request) -> Result<Region, AllocError> {
+        if !request.align.is_power_of_two() {
+            return Err(AllocError::Space(SpaceError::BadAlignment(request.align)));
+        }
         self.add(request, |block| block.raise(SlotIndex::ZERO))
     }
 
@@ -251,16 +254,13 @@ impl BasicAllocator {
     }
 
     fn take_back(&self, id: ObjectId, reuse: Reuse, guard: &Guard) -> Result<(), FreeError> {
-        let found = self.directory.find(id, guard).ok_or(FreeError::Foreign)?;
+        let found = self.directory.find(id, guard);
+        // The slots of a class and of a run are the business of who made them.
+        let found = found.filter(|found| is_single(found.block.span()));
+        let found = found.ok_or(FreeError::Foreign)?;
         found.free()?;
-        self.remove(found, reuse, guard);
+        self.directory.remove_unused(found, reuse, guard);
         Ok(())
-    }
-
-    /// Removes a region whose only slot the caller has just emptied.
-    pub(crate) fn remove(&self, found: Found<'_>, reuse: Reuse, guard: &Guard) {
-        let Found { block, handle, .. } = found;
-        self.directory.remove(block, handle, reuse, guard);
     }
 
     /// The place of the region of this id. Pins.

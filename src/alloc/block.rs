@@ -308,7 +308,6 @@ impl BlockAllocator {
     ///
     /// # Consistency
     /// Each id was live at some moment of the iteration; one that is live throughout is met.
-    #[must_use]
     pub fn iter(&self) -> LiveIds<'_> {
         LiveIds::new(self.block())
     }
@@ -429,6 +428,15 @@ impl fmt::Debug for BlockAllocator {
 }
 
 /// The live ids of a [`BlockAllocator`], ascending.
+///
+/// They cannot outlive their allocator:
+///
+/// ```compile_fail,E0505
+/// let slots = mapless::BlockAllocator::new(64, mapless::ByteLen::new(8)).unwrap();
+/// let mut live = slots.iter();
+/// drop(slots); // error: it is borrowed
+/// live.next();
+/// ```
 #[derive(Clone)]
 #[must_use = "iterators are lazy"]
 pub struct LiveIds<'a> {

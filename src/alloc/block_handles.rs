@@ -20,6 +20,22 @@ use crate::id::{ObjectId, SlotIndex};
 /// assert!(slots.extent(id).is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// It cannot outlive its allocator, and it is published or cancelled once:
+///
+/// ```compile_fail,E0505
+/// let slots = mapless::BlockAllocator::new(64, mapless::ByteLen::new(8)).unwrap();
+/// let slot = slots.reserve().unwrap();
+/// drop(slots); // error: it is borrowed
+/// slot.publish();
+/// ```
+///
+/// ```compile_fail,E0382
+/// let slots = mapless::BlockAllocator::new(64, mapless::ByteLen::new(8)).unwrap();
+/// let slot = slots.reserve().unwrap();
+/// slot.publish();
+/// slot.cancel(); // error: it was moved
+/// ```
 #[derive(Debug)]
 #[must_use = "a reservation that is dropped is cancelled"]
 pub struct Reservation<'a> {
@@ -88,6 +104,15 @@ impl Drop for Reservation<'_> {
 /// });
 /// assert_eq!(slots.len(), 1024);
 /// # Ok::<(), mapless::BuildError>(())
+/// ```
+///
+/// It cannot outlive its allocator:
+///
+/// ```compile_fail,E0505
+/// let slots = mapless::BlockAllocator::new(64, mapless::ByteLen::new(8)).unwrap();
+/// let mine = slots.local();
+/// drop(slots); // error: it is borrowed
+/// mine.alloc();
 /// ```
 #[derive(Debug)]
 pub struct LocalAlloc<'a> {

@@ -217,7 +217,7 @@ impl Class {
         self.blocks.remove(block);
         // Relaxed: under the lock; elsewhere a policy's hint.
         self.slots.fetch_sub(block.slots(), Relaxed);
-        directory.remove(block, found.handle, Reuse::AfterEpoch, guard);
+        directory.remove(found, Reuse::AfterEpoch, guard);
         true
     }
 
@@ -273,11 +273,6 @@ impl Class {
     /// How many bytes the class has beside its blocks.
     pub(crate) fn memory(&self) -> usize {
         size_of::<Self>() + self.cursors.memory()
-    }
-
-    /// Whether no slot of a block is taken, and from now on none will be.
-    pub(crate) fn revoke(&self, block: &Block) -> bool {
-        block.revoke()
     }
 }
 

@@ -32,7 +32,7 @@ use super::ids::IdCounter;
 use super::snapshot::RestoreError;
 use crate::bitset::{Block, BlockBox, BlockRef, Mark, Span, State};
 use crate::id::{ByteLen, Extent, FileOffset, IdRange, ObjectId, SlotIndex};
-use crate::index::{RangeIndex, Value};
+use crate::index::{RangeIndex, RemoveError, Value};
 use crate::sync::epoch::{Domain, Guard, Limbo};
 use crate::sync::lock::Mutex;
 
@@ -65,7 +65,7 @@ struct Root {
     limbo: Limbo<Gone>,
     /// The slots of all blocks in the index.
     slots: u64,
-    /// Where the large objects are, for `free(extent)`.
+    /// Where the large objects are that are no runs, for `free(extent)`.
     singles: HashMap<FileOffset, ObjectId>,
     /// Under loom what is freed stays, so that a late look is a race and not a crash.
     #[cfg(all(loom, feature = "loom"))]
@@ -273,8 +273,31 @@ impl Directory {
     pub(crate) fn emptied(&self, class: &Class, found: Found<'_>, guard: &Guard) {
         if class.number() != NO_CLASS {
             class.emptied(self, found, guard);
-        } else if found.block.is_unused() && class.revoke(found.block) {
-            self.remove(found.block, found.handle, Reuse::Now, guard);
+        } else {
+            self.remove_unused(found, Reuse::Now, guard);
+        }
+    }
+
+    /// Removes the block of large objects if none of its slots is taken and nobody else did.
+    ///
+    /// Called after a live bit fell and after a mark ended. The lock puts the looks in a row, so
+    /// that the last one sees what all the others came for: none needs to wait for another.
+    pub(crate) fn remove_unused(&self, found: Found<'_>, reuse: Reuse, guard: &Guard) {
+        let mut root = self.root.lock();
+        if found.block.is_unused() {
+            // An error says that somebody else removed it: its ids are never issued again.
+            let _ = self.take_out(&mut root, found, reuse, guard);
+        }
+    }
+
+    /// A mark of ours ended, and may have kept the block of a large object from being removed:
+    /// the reserved mark of one that was freed before we were done with its publication, or the
+    /// mark with which we tried to hide what somebody else freed.
+    #[cold]
+    pub(crate) fn mark_ended(&self, found: Found<'_>, guard: &Guard) {
+        if found.block.span().class == NO_CLASS {
+            // Whoever made it invisible may have done so for readers' sake.
+            self.remove_unused(found, Reuse::AfterEpoch, guard);
         }
     }
 
@@ -322,17 +345,17 @@ impl Directory {
             class: wanted.class,
         });
         first_use(&block);
-        let handle = self.place(root, block, ids);
-        if wanted.class == NO_CLASS {
-            root.singles.insert(extent.offset, ids.first());
-        }
-        handle
+        self.place(root, block, ids)
     }
 
     /// Lets the index lead to a block whose ids nobody else has.
     fn place(&self, root: &mut Root, block: BlockBox, ids: IdRange) -> BlockRef {
+        let span = *block.span();
         let handle = block.leak();
         root.slots += ids.len();
+        if is_single(&span) {
+            root.singles.insert(span.first_offset, ids.first());
+        }
         let placed = self.index.insert(ids, handle);
         placed.expect("ids are issued once (N1)");
         handle
@@ -355,13 +378,23 @@ impl Directory {
     }
 
     /// Takes a block out of the index for good. No id of its range is ever found again.
-    pub(crate) fn remove(&self, block: &Block, handle: BlockRef, reuse: Reuse, guard: &Guard) {
-        let mut root = self.root.lock();
-        let removed = self.index.remove(block.span().first_id);
+    pub(crate) fn remove(&self, found: Found<'_>, reuse: Reuse, guard: &Guard) {
+        let removed = self.take_out(&mut self.root.lock(), found, reuse, guard);
         removed.expect("a block is removed once (D1)");
+    }
+
+    fn take_out(
+        &self,
+        root: &mut Root,
+        found: Found<'_>,
+        reuse: Reuse,
+        guard: &Guard,
+    ) -> Result<(), RemoveError> {
+        let Found { block, handle, .. } = found;
+        self.index.remove(block.span().first_id)?;
         root.slots -= block.slots();
         let extent = whole(block);
-        if block.span().class == NO_CLASS {
+        if is_single(block.span()) {
             root.singles.remove(&extent.offset);
         }
         let mut waiting = Some(extent);
@@ -379,6 +412,7 @@ impl Directory {
         };
         root.limbo.push(gone, bytes, guard);
         root.reap();
+        Ok(())
     }
 
     /// The id of the large object that has exactly this extent.
@@ -422,9 +456,6 @@ impl Directory {
         }
         root.space.claim(extent).map_err(RestoreError::Space)?;
         root.ids.skip(ids);
-        if block.span().class == NO_CLASS {
-            root.singles.insert(extent.offset, ids.first());
-        }
         Ok(self.place(&mut root, block, ids))
     }
 
@@ -452,6 +483,11 @@ impl Directory {
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.root.lock().limbo.bytes()
     }
+}
+
+/// Whether a block is one large object, and no run of them.
+pub(crate) fn is_single(span: &Span) -> bool {
+    span.class == NO_CLASS && span.last == SlotIndex::ZERO
 }
 
 /// All bytes of a block.

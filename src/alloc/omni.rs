@@ -428,10 +428,16 @@ impl OmniBlockAllocator {
     /// [`FreeError`]; nothing has changed then.
     ///
     /// # Progress
-    /// Lock-free.
+    /// Lock-free; the refusal of a large object blocks on the root's lock.
     pub fn hide(&self, id: ObjectId) -> Result<(), FreeError> {
         let guard = self.pin();
-        self.find(id, &guard)?.hide(Mark::Hidden)
+        let found = self.find(id, &guard)?;
+        self.hide_as(Mark::Hidden, found, &guard)
+    }
+
+    fn hide_as(&self, mark: Mark, found: Found<'_>, guard: &Guard) -> Result<(), FreeError> {
+        let hidden = found.hide(mark);
+        hidden.inspect_err(|_| self.root.directory().mark_ended(found, guard))
     }
 
     /// Lets a hidden slot be given out again once every guard that lives now is gone.
@@ -464,7 +470,7 @@ impl OmniBlockAllocator {
     /// Blocks on the class's limbo for a short, bounded time.
     pub fn retire(&self, id: ObjectId, guard: &Guard) -> Result<(), FreeError> {
         let found = self.find(id, guard)?;
-        found.hide(Mark::Retired)?;
+        self.hide_as(Mark::Retired, found, guard)?;
         self.wait_for_readers(found, guard);
         Ok(())
     }
@@ -543,6 +549,7 @@ impl OmniBlockAllocator {
         guard: &Guard,
     ) {
         assert_eq!(ids.len(), extents.len(), "one place for each answer");
+        self.domain().check(guard); // an empty batch asks nobody else
         // One after the other: the processor overlaps some ten lookups by itself, and going down
         // level by level cost five times as much where the index is in the cache, as it is here.
         for (&id, extent) in ids.iter().zip(extents) {
@@ -726,6 +733,15 @@ impl fmt::Debug for OmniBlockAllocator {
 }
 
 /// A slot that is taken and that nobody finds yet; see [`OmniBlockAllocator::reserve`].
+///
+/// It cannot outlive its allocator:
+///
+/// ```compile_fail,E0505
+/// let ids = mapless::OmniBlockAllocator::new();
+/// let reservation = ids.reserve(mapless::ByteLen::new(9)).unwrap();
+/// drop(ids); // error: it is borrowed
+/// reservation.publish();
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping a reservation makes the slot free again"]
 pub struct OmniReservation<'a> {
@@ -750,10 +766,14 @@ impl OmniReservation<'_> {
     /// Lets everybody find the object, and all that was written before.
     ///
     /// # Progress
-    /// Lock-free.
+    /// Lock-free; a large object blocks on the root's lock.
     pub fn publish(self) -> ObjectId {
         let this = core::mem::ManuallyDrop::new(self);
-        this.with(|found, _| found.block.publish(found.slot));
+        this.with(|found, guard| {
+            found.block.publish(found.slot);
+            // Somebody may have found and freed it while its mark was still there.
+            this.owner.root.directory().mark_ended(found, guard);
+        });
         this.id
     }
 

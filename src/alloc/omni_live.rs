@@ -9,6 +9,15 @@ use crate::id::ObjectId;
 /// The live ids of an allocator, ascending; see [`crate::OmniBlockAllocator::iter`].
 ///
 /// It copies the live bits of one range at a time, and holds no guard in between.
+///
+/// It cannot outlive its allocator:
+///
+/// ```compile_fail,E0505
+/// let ids = mapless::OmniBlockAllocator::new();
+/// let mut live = ids.iter();
+/// drop(ids); // error: it is borrowed
+/// live.next();
+/// ```
 pub struct OmniLiveIds<'a> {
     directory: &'a Directory,
     /// From here on ranges are still to be shown.

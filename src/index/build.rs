@@ -1,17 +1,15 @@
-//! Fresh subtrees from sorted ranges: for bursting buckets and for bulk loads.
+//! Fresh subtrees from sorted ranges: for bursting buckets, finer nodes and bulk loads.
 //!
 //! # Shape
 //! ```text
-//! 16 ranges or fewer    a bucket
-//! more                  a node whose slots are as wide as the median distance between starts
-//!                       (so dense aligned ranges fall one to a slot), or by a multiple of BITS
-//!                       wider, until the node covers all; slots with several: the same again
+//! BUCKET_MAX ranges or fewer   a bucket
+//! more                         a node of a shape that suits them; slots with one range hold it
+//!                              inline, slots with several: the same again
 //! ```
 //!
 //! # Invariants
-//! * B1  The first and the last range fall into different slots, so every part is smaller.
-//! * B2  Nothing is visible before the caller publishes the word; a subtree that is never
-//!   published is freed by `trie::free`.
+//! * B1  The first and the last range fall into different slots (S2), so every part is smaller.
+//! * B2  Nothing is visible before the caller publishes the word.
 //!
 //! # Edges
 //! None: all of this happens before a publication.
@@ -23,9 +21,8 @@
 //! `proptests/index.rs` (bulk loads and bursts against a `BTreeMap`).
 
 use super::cell::Item;
-use super::heap::{
-    BITS, BUCKET_MAX, Content, NODE_BYTES, Shape, bytes_of_bucket, new_bucket, new_node,
-};
+use super::heap::{BUCKET_MAX, Content, bytes_of_bucket, bytes_of_node, new_bucket, new_node};
+use super::shape::Shape;
 use super::word::Word;
 
 /// A subtree that no link leads to yet.
@@ -36,8 +33,8 @@ pub(super) struct Fresh {
     pub(super) bytes: usize,
 }
 
-/// A bucket of sorted ranges, at most [`BUCKET_MAX`].
-pub(super) fn bucket(items: impl ExactSizeIterator<Item = Item>) -> Fresh {
+/// A bucket of sorted ranges, at least one and at most [`BUCKET_MAX`].
+pub(super) fn bucket(items: &[Item]) -> Fresh {
     let word = new_bucket(items);
     Fresh {
         word,
@@ -49,73 +46,47 @@ pub(super) fn bucket(items: impl ExactSizeIterator<Item = Item>) -> Fresh {
 pub(super) fn node(shape: Shape, fill: impl FnMut(u32) -> Content) -> Fresh {
     Fresh {
         word: new_node(shape, fill),
-        bytes: NODE_BYTES,
+        bytes: bytes_of_node(shape),
     }
 }
 
-/// A subtree of sorted, disjoint ranges, at least one, for a link whose own shift is `above`.
-pub(super) fn subtree(items: &[Item], above: u32) -> Fresh {
+/// A subtree of sorted, disjoint ranges, at least one.
+pub(super) fn subtree(items: &[Item]) -> Fresh {
     if items.len() <= BUCKET_MAX {
-        return bucket(items.iter().copied());
+        return bucket(items);
     }
-    let shape = shape_for(items, above);
+    filled(Shape::suiting(items), items)
+}
+
+/// A node of this shape that holds these sorted, disjoint ranges, all of which it covers.
+pub(super) fn filled(shape: Shape, items: &[Item]) -> Fresh {
     let mut groups = items
         .chunk_by(|a, b| shape.index_of(a.first) == shape.index_of(b.first))
         .peekable();
     let mut bytes = 0;
+    let mut hint = 0;
     let mut fresh = node(shape, |index| {
-        let group = groups.next_if(|group| shape.index_of(group[0].first) == index);
-        group.map_or(Content::EMPTY, |group| part(group, shape.shift, &mut bytes))
+        match groups.next_if(|group| shape.index_of(group[0].first) == index) {
+            None => Content::empty(hint),
+            Some(group) => {
+                hint = index;
+                part(group, &mut bytes)
+            }
+        }
     });
     fresh.bytes += bytes;
     fresh
 }
 
 /// What stands for some ranges in a slot; adds the bytes of what had to be made.
-pub(super) fn part(group: &[Item], above: u32, bytes: &mut usize) -> Content {
+pub(super) fn part(group: &[Item], bytes: &mut usize) -> Content {
     if let [item] = group {
         if let Some(inline) = Content::inline(*item) {
             return inline;
         }
     }
-    let fresh = subtree(group, above);
+    let fresh = subtree(group);
     *bytes += fresh.bytes;
-    Content::of(fresh.word)
-}
-
-/// The node that divides these ranges, two or more, best.
-///
-/// Where the word above leaves less than `BITS` bits, finer slots cost nothing.
-fn shape_for(items: &[Item], above: u32) -> Shape {
-    let (first, last) = (items[0].first, items[items.len() - 1].first);
-    let span = (first ^ last).ilog2();
-    let shift = to_reach(median_distance(items).ilog2().min(span), span);
-    Shape::around(first, shift.min(above.saturating_sub(BITS)))
-}
-
-/// The least shift that is a multiple of `BITS` above `shift` and whose node tells bit `span`.
-pub(super) fn to_reach(shift: u32, span: u32) -> u32 {
-    shift + (span - shift) / BITS * BITS
-}
-
-fn median_distance(items: &[Item]) -> u64 {
-    let mut distances: Vec<u64> = items.windows(2).map(|w| w[1].first - w[0].first).collect();
-    let middle = distances.len() / 2;
-    *distances.select_nth_unstable(middle).1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shift_reaches_the_span_and_tells_it() {
-        for shift in 0..64 {
-            for span in shift..64 {
-                let reached = to_reach(shift, span);
-                assert_eq!((reached - shift) % BITS, 0);
-                assert!(reached <= span && span < reached + BITS);
-            }
-        }
-    }
+    let load = if fresh.word.is_node() { 0 } else { group.len() };
+    Content::of(fresh.word, load)
 }

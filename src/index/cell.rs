@@ -3,17 +3,20 @@
 //! # Shape
 //! ```text
 //! Link    [word]                     a word: the root's, or a slot's
-//! Map     [64 bits]                  which slots of a node are occupied
-//! Slot    [link | first | value]     first and value belong to an inline range
+//! Map     [64 bits]                  which slots are occupied, or which maps have a bit
+//! Slot    [link | first | value]     first and value belong to an inline range; while there never
+//!                                    was one, first is a hint: where to look for the floor
 //! Entry   [first | len | value]      one of a bucket; first = u64::MAX while it is unused
 //! ```
 //! Only the holder of the writers' lock stores; so stores are plain, and its own loads relaxed.
 //!
 //! # Invariants
-//! * C1  A slot's `first` is written once: a slot that held a range inline never holds another.
+//! * C1  Once a slot's word was inline, its `first` is never written again: a slot that held a
+//!   range inline never holds another, and no hint.
 //! * C2  An entry's `len` is written once, before its `first`, which is written once.
 //! * C3  A bit of a map is set before its slot's word is stored, and cleared after the word is
-//!   empty again.
+//!   empty again; a bit of a summary is set while its map has a bit, and cleared after that.
+//! * C4  A hint proves nothing: whatever it leads to proves itself, or is passed over.
 //!
 //! # Edges
 //! | edge  | released by                    | acquired by                | what crosses             |
@@ -28,7 +31,7 @@
 //!
 //! # Checked by
 //! `loom-tests/index_publish.rs` (WORD, ENTRY, VALUE, C2), `loom-tests/index_order.rs` (MAP, C3),
-//! `loom-tests/index_remove.rs` (C1).
+//! `loom-tests/index.rs` (C1).
 
 use super::word::Word;
 use crate::sync::atomic::{AtomicU64, Ordering::*};
@@ -146,6 +149,26 @@ impl Map {
     }
 }
 
+/// A count that only the holder of the writers' lock looks at.
+#[derive(Debug)]
+pub(super) struct Tally(AtomicU64);
+
+impl Tally {
+    pub(super) fn new(count: usize) -> Self {
+        Self(AtomicU64::new(count as u64))
+    }
+
+    pub(super) fn get(&self) -> usize {
+        // Relaxed: whoever stored it held the lock that the caller holds now.
+        self.0.load(Relaxed) as usize
+    }
+
+    pub(super) fn set(&self, count: usize) {
+        // Relaxed: only the next holder of the lock looks.
+        self.0.store(count as u64, Relaxed);
+    }
+}
+
 /// One of a node's places.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -164,11 +187,18 @@ impl Slot {
         }
     }
 
-    /// The first id of the range that is, or was, inline here.
+    /// The first id of the range that is, or was, inline here; or a hint.
     #[inline]
     pub(super) fn first(&self) -> u64 {
-        // Relaxed: written once, before the inline word that the caller has read [WORD].
+        // Relaxed: under an inline word it was written before that, and the caller has read the
+        // word [WORD]; otherwise it is a hint, which proves nothing (C4).
         self.first.load(Relaxed)
+    }
+
+    /// Says where the floor of the ids of this empty slot may lie. Not once a range was here.
+    pub(super) fn hint(&self, index: u32) {
+        // Relaxed: it proves nothing (C4).
+        self.first.store(u64::from(index), Relaxed);
     }
 
     /// Writes the range that an inline word will speak of.

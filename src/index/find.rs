@@ -3,12 +3,13 @@
 //! # Shape
 //! ```text
 //! fast    root -> slot -> slot -> .. -> a range that contains the id: the answer
-//!                                   \-> anything else: a miss
-//! miss    in the last node, if it covers the id: the deepest earlier occupied slot's last range
+//! hint    .. -> an empty slot: the slot that its hint names, if the range there contains the id
+//! miss    in the last node, if it covers the id: the nearest earlier occupied slot's last range
 //! search  root -> node (covers the id? earlier slots?) -> ..: the last range at or before the id
 //! ```
 //! The fast path looks at one slot a level and at no header: a range that contains the id proves
-//! itself, wherever it was found. A miss looks at headers and maps, most often of one node only.
+//! itself, wherever it was found, also by a hint that is out of date. A miss looks at headers and
+//! maps, most often of one node only.
 //!
 //! # Invariants
 //! * F1  Each word that is followed was reachable at some moment of the call, and these moments
@@ -26,11 +27,12 @@
 //! Wait-free: one descent on the fast path, at most two more walks down on a miss, no retry.
 //!
 //! # Checked by
-//! `loom-tests/index_*.rs` (F1, F3); `tests/counted.rs` (progress); `proptests/index.rs`.
+//! `loom-tests/index.rs` (F1, F3); `tests/counted.rs` (progress); `proptests/index.rs`.
 
 use super::cell::{Entry, Item, Link, Slot, Value};
 use super::heap::{BucketRef, Live, NodeRef, Seen};
 use super::walk::{self, Floor, Step};
+use super::word::Word;
 
 /// A range that was found, and where its value lies.
 #[derive(Clone, Copy)]
@@ -48,6 +50,13 @@ impl<'a> Hit<'a> {
             len,
             value: &slot.value,
         }
+    }
+
+    /// The range that stands in `slot` beside `word`, if it contains `id`.
+    #[inline(always)]
+    pub(super) fn inline_at(slot: &'a Slot, word: Word, id: u64) -> Option<Self> {
+        let hit = Self::inline(slot, word.len());
+        (word.is_range() && hit.contains(id)).then_some(hit)
     }
 
     #[inline]
@@ -110,7 +119,7 @@ impl<'a> BucketRef<'a> {
 
 /// How far a descent has come: the slot that it has arrived at, and what stands there.
 #[derive(Clone, Copy)]
-pub(super) struct Descent<'a> {
+struct Descent<'a> {
     seen: Seen<'a>,
     node: NodeRef<'a>,
     slot: &'a Slot,
@@ -119,33 +128,49 @@ pub(super) struct Descent<'a> {
 impl<'a> Descent<'a> {
     /// The step from a word, through the slot of its node; none if it is no node's.
     #[inline(always)]
-    pub(super) fn into(seen: Seen<'a>, id: u64) -> Option<Self> {
+    fn into(seen: Seen<'a>, id: u64) -> Option<Self> {
         let node = seen.node()?;
-        let slot = node.slot_at(id, seen.word.shift());
+        Some(Self::at(node, node.slot_of(id)))
+    }
+
+    #[inline(always)]
+    fn at(node: NodeRef<'a>, slot: &'a Slot) -> Self {
         let seen = node.live().read(&slot.link);
-        Some(Self { seen, node, slot })
+        Self { seen, node, slot }
     }
 
     /// One more step down, if there is one to take.
     #[inline(always)]
-    pub(super) fn step(self, id: u64) -> Option<Self> {
+    fn step(self, id: u64) -> Option<Self> {
         Self::into(self.seen, id)
     }
 
-    /// The answer, once there is no further step.
+    /// The range that contains `id`, if it stands inline in this slot.
     #[inline(always)]
-    pub(super) fn arrive(self, root: &'a Link, id: u64) -> Option<Hit<'a>> {
-        let here = match self.seen.bucket() {
-            None => Some(Hit::inline(self.slot, self.seen.word.len())),
-            Some(bucket) => bucket.floor(id),
-        };
-        match here {
-            Some(hit) if hit.contains(id) => Some(hit),
-            _ => self.miss(root, id),
-        }
+    fn inline(&self, id: u64) -> Option<Hit<'a>> {
+        Hit::inline_at(self.slot, self.seen.word, id)
     }
 
-    /// The answer, if it does not lie where the descent has arrived.
+    /// The range that contains `id`, if it stands in this slot's bucket.
+    #[inline]
+    fn bucketed(&self, id: u64) -> Option<Hit<'a>> {
+        let floor = self.seen.bucket()?.floor(id);
+        floor.filter(|hit| hit.contains(id))
+    }
+
+    /// The range that contains `id`, if it does not stand inline in this slot.
+    #[inline(never)]
+    fn elsewhere(self, root: &'a Link, id: u64) -> Option<Hit<'a>> {
+        let near = if self.seen.word.is_empty() {
+            let there = Self::at(self.node, self.node.slot_hinted(self.slot.first()));
+            there.inline(id).or_else(|| there.bucketed(id))
+        } else {
+            self.bucketed(id)
+        };
+        near.or_else(|| self.miss(root, id))
+    }
+
+    /// The range that contains `id`, by the maps.
     #[inline(never)]
     fn miss(self, root: &'a Link, id: u64) -> Option<Hit<'a>> {
         let near = match self.near(id) {
@@ -185,7 +210,10 @@ pub(super) fn find<'a>(root: &'a Link, live: Live<'a>, id: u64) -> Option<Hit<'a
     while let Some(next) = descent.step(id) {
         descent = next;
     }
-    descent.arrive(root, id)
+    match descent.inline(id) {
+        Some(hit) => Some(hit),
+        None => descent.elsewhere(root, id),
+    }
 }
 
 /// The range that contains `id`, where the root's word is no node's.

@@ -4,14 +4,15 @@
 //!
 //! # Shape
 //! ```text
-//! node    [ base | shift | map | dirty ][slot 0][slot 1] .. [slot 63]
+//! node    [head][slot 0] .. [slot 2^bits - 1][map, one bit a slot ..][dirty, one bit a slot ..]
 //! bucket  [entry 0] .. [entry cap - 1]           cap by the class in its word
 //! ```
 //!
 //! # Invariants
-//! * H1  A word that stands in a link names memory that came from `new_node` or `new_bucket`.
+//! * H1  A word that stands in a link names memory that came from `new_node` or `new_bucket`, and
+//!   its tag is right (W2).
 //! * H2  Memory is freed by the drop of its one `Garbage`, and nowhere else.
-//! * H3  A node covers `2^(shift + BITS)` aligned ids, which may be more than the slot that it
+//! * H3  A node covers `2^(shift + bits)` aligned ids, which may be more than the slot that it
 //!   hangs in. It holds none of those beyond, and covers less than the node above it does.
 //!
 //! # Edges
@@ -21,38 +22,26 @@
 //! No function here waits; those that make or free memory call the allocator.
 //!
 //! # Checked by
-//! `loom-tests/index_remove.rs` (H2, by canaries); the address sanitizer over
-//! `tests/stress_index.rs` (H1 to H3).
+//! `loom-tests/index.rs` (H2, by canaries); the address sanitizer over
+//! `tests/stress_index.rs` (H1, H2); `proptests/index.rs` (H3, by `audit`).
 
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
-use super::cell::{Entry, Item, Link, Map, Slot};
+use super::cell::{Entry, Item, Link, Map, Slot, Tally};
+use super::shape::Shape;
 use super::word::{BUCKET_ALIGN, NODE_ALIGN, Word};
 use crate::sync::SMALL;
 use crate::sync::cell::Canary;
 
-/// A node has `2^BITS` slots.
-pub(super) const BITS: u32 = if SMALL { 1 } else { 6 };
-/// How many slots a node has.
-pub(super) const SLOTS: u32 = 1 << BITS;
 /// A bucket has room for at most so many ranges.
 pub(super) const BUCKET_MAX: usize = capacity(3);
 
 /// How many ranges a bucket of this class (0 to 3) has room for.
 pub(super) const fn capacity(class: u32) -> usize {
     if SMALL { 2 } else { 2 << class }
-}
-
-/// The bits of an id below `shift`, which may be 64.
-#[inline]
-pub(super) const fn below(shift: u32) -> u64 {
-    match 1u64.checked_shl(shift) {
-        Some(limit) => limit - 1,
-        None => u64::MAX,
-    }
 }
 
 /// Proof that what is reachable from a trie during `'a` stays in memory during `'a`.
@@ -74,7 +63,7 @@ impl<'a> Live<'a> {
     }
 
     /// The word in a link, as a reader sees it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(self, link: &Link) -> Seen<'a> {
         Seen {
             word: link.read(),
@@ -99,20 +88,21 @@ pub(super) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn node(self) -> Option<NodeRef<'a>> {
         if !self.word.is_node() {
             return None;
         }
+        self.head().canary.touch();
+        Some(NodeRef { seen: self })
+    }
+
+    #[inline(always)]
+    fn head(self) -> &'a Node {
         let head: *const Node = ptr::with_exposed_provenance(self.word.node_address());
         // SAFETY: the word was in a link while its node was alive (H1), and `live` keeps it so;
         // it is changed through atomics only.
-        let head = unsafe { &*head };
-        head.canary.touch();
-        Some(NodeRef {
-            head,
-            live: self.live,
-        })
+        unsafe { &*head }
     }
 
     #[inline]
@@ -139,69 +129,116 @@ impl<'a> Seen<'a> {
     }
 }
 
-const _: () = assert!(align_of::<Node>() >= NODE_ALIGN);
+const _: () = assert!(align_of::<Node>() <= NODE_ALIGN);
 
-/// A place to divide ids, and its slots.
-#[repr(C, align(128))]
+/// What stands before a node's slots.
+#[repr(C)]
 pub(super) struct Node {
-    /// The first id of the cell, a multiple of `2^(shift + BITS)`.
-    pub(super) base: u64,
-    pub(super) shift: u32,
-    pub(super) map: Map,
-    /// Which slots have held a range inline that is gone; the writer's alone.
-    pub(super) dirty: Map,
+    pub(super) shape: Shape,
+    /// How many ranges stand in the slots, or in buckets there.
+    pub(super) load: Tally,
+    /// How many nodes hang in the slots.
+    pub(super) kids: Tally,
+    /// Which maps have a bit.
+    pub(super) summary: Map,
     canary: Canary,
-    slots: [Slot; SLOTS as usize],
 }
 
 /// A node that is alive.
 #[derive(Clone, Copy)]
 pub(super) struct NodeRef<'a> {
-    head: &'a Node,
-    live: Live<'a>,
+    /// The word by which it was found.
+    pub(super) seen: Seen<'a>,
 }
 
 impl<'a> NodeRef<'a> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn live(self) -> Live<'a> {
-        self.live
+        self.seen.live
+    }
+
+    #[inline(always)]
+    pub(super) fn head(self) -> &'a Node {
+        self.seen.head()
     }
 
     #[inline]
-    pub(super) fn head(self) -> &'a Node {
-        self.head
-    }
-
-    /// The word by which it was found.
-    pub(super) fn seen(self) -> Seen<'a> {
-        let address = ptr::from_ref(self.head).expose_provenance();
-        Seen {
-            word: Word::node(address, self.head.shift),
-            live: self.live,
-        }
-    }
-
     pub(super) fn shape(self) -> Shape {
-        let &Node { base, shift, .. } = self.head;
-        Shape { base, shift }
+        self.head().shape
+    }
+
+    /// The slot of this id, as far as the node's own bits tell.
+    #[inline(always)]
+    pub(super) fn slot_of(self, id: u64) -> &'a Slot {
+        let index = self.seen.word.slot_of(id);
+        // SAFETY: below 2^bits, by the word's own bits, which are the node's (H1).
+        unsafe { self.part(SLOTS_AT, index) }
+    }
+
+    /// The slot that a hint names: any number will do.
+    #[inline]
+    pub(super) fn slot_hinted(self, hint: u64) -> &'a Slot {
+        self.slot_of(hint << self.seen.word.shift())
     }
 
     #[inline]
     pub(super) fn slot(self, index: u32) -> &'a Slot {
-        &self.head.slots[index as usize]
+        assert!(index < self.shape().slots());
+        // SAFETY: just checked.
+        unsafe { self.part(SLOTS_AT, index as usize) }
     }
 
-    /// The slot of this id, if its node has this shift.
+    /// The map of slots `64 * index` and following.
     #[inline]
-    pub(super) fn slot_at(self, id: u64, shift: u32) -> &'a Slot {
-        &self.head.slots[(id >> shift) as usize % SLOTS as usize]
+    pub(super) fn map(self, index: u32) -> &'a Map {
+        let shape = self.shape();
+        assert!(index < shape.maps());
+        // SAFETY: just checked; the maps begin there.
+        unsafe { self.part(maps_at(shape), index as usize) }
+    }
+
+    /// Which of slots `64 * index` and following have held a range that is gone.
+    pub(super) fn dirty(self, index: u32) -> &'a Map {
+        let shape = self.shape();
+        assert!(index < shape.maps());
+        // SAFETY: just checked; behind the maps there are as many dirty maps.
+        unsafe { self.part(maps_at(shape), (shape.maps() + index) as usize) }
+    }
+
+    /// # Safety
+    /// S1: `at` bytes behind the node's beginning there are more than `index` of `T`.
+    #[inline(always)]
+    unsafe fn part<T>(self, at: usize, index: usize) -> &'a T {
+        let base: *const u8 = ptr::with_exposed_provenance(self.seen.word.node_address());
+        let part = base.wrapping_add(at).cast::<T>().wrapping_add(index);
+        // SAFETY: S1, in a node that is alive during 'a; its parts are changed through atomics.
+        unsafe { &*part }
     }
 
     /// The occupied slots, in order, as the holder of the writers' lock sees them.
     pub(super) fn occupied(self) -> impl Iterator<Item = u32> + 'a {
-        let map = self.head.map.peek();
-        (0..SLOTS).filter(move |index| map >> index & 1 == 1)
+        (0..self.shape().maps()).flat_map(move |word| {
+            let map = self.map(word).peek();
+            (0..64)
+                .filter(move |bit| map >> bit & 1 == 1)
+                .map(move |bit| word * 64 + bit)
+        })
     }
+}
+
+/// The slot, and a word to the processor that it will be looked at soon.
+#[inline(always)]
+pub(super) fn prefetched(slot: &Slot) -> &Slot {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let (begin, end) = (ptr::from_ref(slot), ptr::from_ref(&slot.value));
+        // SAFETY: a prefetch reads nothing that the program could see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(begin.cast()) };
+        // SAFETY: as above; a slot may lie on two lines.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(end.cast()) };
+    }
+    slot
 }
 
 /// A bucket that is alive: its entries, used ones first, sorted.
@@ -210,11 +247,21 @@ pub(super) struct BucketRef<'a> {
     pub(super) entries: &'a [Entry],
 }
 
+const SLOTS_AT: usize = size_of::<Node>().next_multiple_of(align_of::<Slot>());
+
+fn maps_at(shape: Shape) -> usize {
+    let end = SLOTS_AT + size_of::<Slot>() * shape.slots() as usize;
+    end.next_multiple_of(align_of::<Map>())
+}
+
+fn node_layout(shape: Shape) -> Layout {
+    let size = maps_at(shape) + 2 * size_of::<Map>() * shape.maps() as usize;
+    Layout::from_size_align(size, NODE_ALIGN).expect("4096 slots")
+}
+
 fn bucket_layout(class: u32) -> Layout {
-    let entries = Layout::array::<Entry>(capacity(class)).expect("16 entries");
-    let (layout, at) = entries.extend(Layout::new::<Canary>()).expect("16 entries");
-    debug_assert_eq!(at, canary_at(class));
-    layout.align_to(BUCKET_ALIGN).expect("a power of two")
+    let size = canary_at(class) + size_of::<Canary>();
+    Layout::from_size_align(size, BUCKET_ALIGN).expect("16 entries")
 }
 
 /// Where in a bucket its canary lies.
@@ -223,71 +270,59 @@ const fn canary_at(class: u32) -> usize {
     (size_of::<Entry>() * capacity(class)).next_multiple_of(align_of::<Canary>())
 }
 
-fn allocate(layout: Layout) -> NonNull<u8> {
-    // SAFETY: neither a node nor a bucket has size 0.
-    let raw = unsafe { alloc(layout) };
-    NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(layout))
-}
+/// A fresh allocation that is being filled.
+struct Fresh(NonNull<u8>);
 
-/// What a node covers, and how finely it divides that.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
-    base: u64,
-    pub(super) shift: u32,
-}
-
-impl Shape {
-    /// The node with this shift that covers `id`.
-    pub(super) fn around(id: u64, shift: u32) -> Self {
-        let base = id & !below(shift + BITS);
-        Self { base, shift }
+impl Fresh {
+    fn new(layout: Layout) -> Self {
+        // SAFETY: neither a node nor a bucket has size 0.
+        let raw = unsafe { alloc(layout) };
+        Self(NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(layout)))
     }
 
-    /// The first id that it covers.
-    pub(super) fn first(self) -> u64 {
-        self.base
+    /// # Safety
+    /// S1: the layout has room for a `T` at `at`, which is aligned for it.
+    unsafe fn write<T>(&self, at: usize, value: T) {
+        let place = self.0.as_ptr().wrapping_add(at).cast::<T>();
+        // SAFETY: S1; nobody else knows of the allocation.
+        unsafe { place.write(value) };
     }
 
-    /// The last id that it covers.
-    pub(super) fn last(self) -> u64 {
-        self.base | below(self.shift + BITS)
-    }
-
-    pub(super) fn covers(self, id: u64) -> bool {
-        id ^ self.base <= below(self.shift + BITS)
-    }
-
-    /// The slot of an id that it covers.
-    pub(super) fn index_of(self, id: u64) -> u32 {
-        (id >> self.shift) as u32 % SLOTS
-    }
-
-    /// The first id that slot `index` covers.
-    pub(super) fn slot_first(self, index: u32) -> u64 {
-        self.base | u64::from(index) << self.shift
-    }
-
-    /// The last id that slot `index` covers.
-    pub(super) fn slot_last(self, index: u32) -> u64 {
-        self.slot_first(index) | below(self.shift)
+    fn address(self) -> usize {
+        self.0.as_ptr().expose_provenance()
     }
 }
 
 /// What stands in a slot of a fresh node.
 #[derive(Clone, Copy)]
 pub(super) struct Content {
-    word: Word,
+    pub(super) word: Word,
+    /// The first id of an inline range, or a hint.
     first: u64,
     value: u64,
+    /// How many ranges: 1 if inline, or those of a bucket.
+    load: usize,
 }
 
 impl Content {
-    pub(super) const EMPTY: Self = Self::of(Word::EMPTY);
+    /// Nothing; where the floor of the slot's ids may lie.
+    pub(super) fn empty(hint: u32) -> Self {
+        Self {
+            word: Word::EMPTY,
+            first: u64::from(hint),
+            value: 0,
+            load: 0,
+        }
+    }
 
-    /// A node, a bucket, or nothing.
-    pub(super) const fn of(word: Word) -> Self {
-        let (first, value) = (0, 0);
-        Self { word, first, value }
+    /// A node, or a bucket of so many ranges.
+    pub(super) fn of(word: Word, load: usize) -> Self {
+        Self {
+            word,
+            first: 0,
+            value: 0,
+            load,
+        }
     }
 
     /// A range, unless it is too long for a word.
@@ -296,6 +331,7 @@ impl Content {
             word: Word::inline(item.len)?,
             first: item.first,
             value: item.value,
+            load: 1,
         })
     }
 }
@@ -304,57 +340,77 @@ impl Content {
 ///
 /// The caller owns it and publishes its word, once.
 pub(super) fn new_node(shape: Shape, mut fill: impl FnMut(u32) -> Content) -> Word {
-    let mut map = 0;
-    let slots = core::array::from_fn(|index| {
-        let Content { word, first, value } = fill(index as u32);
-        map |= u64::from(!word.is_empty()) << index;
-        Slot::new(word, first, value)
-    });
-    let node = Box::new(Node {
-        base: shape.base,
-        shift: shape.shift,
-        map: Map::new(map),
-        dirty: Map::new(0),
+    let fresh = Fresh::new(node_layout(shape));
+    let (mut load, mut kids, mut summary) = (0, 0, 0);
+    for word in 0..shape.maps() {
+        let mut map = 0;
+        for index in (64 * word..shape.slots()).take(64) {
+            let content = fill(index);
+            load += content.load;
+            kids += usize::from(content.word.is_node());
+            map |= u64::from(!content.word.is_empty()) << (index % 64);
+            let slot = Slot::new(content.word, content.first, content.value);
+            // SAFETY: S1 one of the node's slots.
+            unsafe { fresh.write(SLOTS_AT + size_of::<Slot>() * index as usize, slot) };
+        }
+        summary |= u64::from(map != 0) << word;
+        let at = |index: u32| maps_at(shape) + size_of::<Map>() * index as usize;
+        // SAFETY: S1 one of the node's maps.
+        unsafe { fresh.write(at(word), Map::new(map)) };
+        // SAFETY: S1 one of the node's dirty maps, which follow the maps.
+        unsafe { fresh.write(at(shape.maps() + word), Map::new(0)) };
+    }
+    let head = Node {
+        shape,
+        load: Tally::new(load),
+        kids: Tally::new(kids),
+        summary: Map::new(summary),
         canary: Canary::new(),
-        slots,
-    });
-    Word::node(Box::into_raw(node).expose_provenance(), shape.shift)
+    };
+    // SAFETY: S1 a node begins with its head.
+    unsafe { fresh.write(0, head) };
+    Word::node(fresh.address(), shape.shift(), shape.bits())
 }
 
-/// Makes a bucket of at most [`BUCKET_MAX`] sorted ranges, with room for one more if it can.
+/// Makes a bucket of at most [`BUCKET_MAX`] sorted ranges, with room for as few more as can be.
 ///
 /// The caller owns it and publishes its word, once.
-pub(super) fn new_bucket(items: impl ExactSizeIterator<Item = Item>) -> Word {
-    let len = items.len();
-    let class = (0..4).find(|&class| capacity(class) >= len);
+pub(super) fn new_bucket(items: &[Item]) -> Word {
+    let class = (0..4).find(|&class| capacity(class) >= items.len());
     let class = class.expect("at most BUCKET_MAX ranges");
-    let raw = allocate(bucket_layout(class));
-    let unused = core::iter::repeat_with(Entry::unused).take(capacity(class) - len);
-    for (index, entry) in items.map(Entry::new).chain(unused).enumerate() {
-        let entries = raw.as_ptr().cast::<Entry>();
-        // SAFETY: inside of the fresh allocation; nobody else knows it.
-        unsafe { entries.wrapping_add(index).write(entry) };
+    let fresh = Fresh::new(bucket_layout(class));
+    for index in 0..capacity(class) {
+        let entry = items
+            .get(index)
+            .map_or(Entry::unused(), |&item| Entry::new(item));
+        // SAFETY: S1 one of the bucket's entries.
+        unsafe { fresh.write(size_of::<Entry>() * index, entry) };
     }
-    let canary = raw.as_ptr().wrapping_add(canary_at(class)).cast::<Canary>();
-    // SAFETY: as above.
-    unsafe { canary.write(Canary::new()) };
-    Word::bucket(raw.as_ptr().expose_provenance(), class)
+    // SAFETY: S1 behind the entries there is room for it.
+    unsafe { fresh.write(canary_at(class), Canary::new()) };
+    Word::bucket(fresh.address(), class)
+}
+
+fn layout_of(seen: Seen<'_>) -> Layout {
+    match seen.node() {
+        Some(node) => node_layout(node.shape()),
+        None => bucket_layout(seen.word.class()),
+    }
+}
+
+/// How many bytes the node or bucket that a word names takes.
+pub(super) fn bytes_of(seen: Seen<'_>) -> usize {
+    layout_of(seen).size()
+}
+
+/// How many bytes a node of this shape takes.
+pub(super) fn bytes_of_node(shape: Shape) -> usize {
+    node_layout(shape).size()
 }
 
 /// How many bytes the bucket that a word names takes.
 pub(super) fn bytes_of_bucket(word: Word) -> usize {
     bucket_layout(word.class()).size()
-}
-
-/// How many bytes a node takes.
-pub(super) const NODE_BYTES: usize = size_of::<Node>();
-
-/// How many bytes the node or bucket that a word names takes.
-pub(super) fn bytes_of(seen: Seen<'_>) -> usize {
-    match seen.node() {
-        Some(_) => NODE_BYTES,
-        None => bytes_of_bucket(seen.word),
-    }
 }
 
 /// A node or bucket that no link leads to; its drop frees it.
@@ -385,35 +441,44 @@ impl Garbage {
 
     /// Tells a checker that from here on every look is a race.
     pub(super) fn bury(&self) {
-        if !SMALL {
-            return;
-        }
-        match self.seen().node() {
-            Some(node) => node.head().canary.bury(),
-            None => self.seen().canary().bury(),
+        if self.word.is_node() {
+            self.seen().head().canary.bury();
+        } else {
+            self.seen().canary().bury();
         }
     }
 
-    fn free_bucket(word: Word) {
-        let layout = bucket_layout(word.class());
-        let base = ptr::with_exposed_provenance_mut::<u8>(word.bucket_address());
-        let entries = ptr::slice_from_raw_parts_mut(base.cast::<Entry>(), capacity(word.class()));
-        // SAFETY: nobody else looks (S3 of `new`), and this is the one drop (S2).
-        unsafe { ptr::drop_in_place(entries) };
-        // SAFETY: it came from `allocate` with this layout (H1).
-        unsafe { dealloc(base, layout) };
+    fn address(&self) -> *mut u8 {
+        let node = self.word.is_node().then(|| self.word.node_address());
+        let address = node.unwrap_or(self.word.bucket_address());
+        ptr::with_exposed_provenance_mut(address)
+    }
+
+    /// Drops some of the parts; without a checker, none of them has anything to drop.
+    fn drop_parts<T>(&self, at: usize, count: usize) {
+        let parts = self.address().wrapping_add(at).cast::<T>();
+        let parts = ptr::slice_from_raw_parts_mut(parts, count);
+        // SAFETY: the callers name what `new_node` and `new_bucket` wrote there; nobody else
+        // looks (S3 of `new`), and this is the one drop (S2).
+        unsafe { ptr::drop_in_place(parts) };
     }
 }
 
 impl Drop for Garbage {
     fn drop(&mut self) {
-        if !self.word.is_node() {
-            return Self::free_bucket(self.word);
+        let layout = layout_of(self.seen());
+        if let Some(node) = self.seen().node() {
+            let shape = node.shape();
+            self.drop_parts::<Slot>(SLOTS_AT, shape.slots() as usize);
+            self.drop_parts::<Map>(maps_at(shape), 2 * shape.maps() as usize);
+            self.drop_parts::<Node>(0, 1);
+        } else {
+            let class = self.word.class();
+            self.drop_parts::<Entry>(0, capacity(class));
+            self.drop_parts::<Canary>(canary_at(class), 1);
         }
-        let node = ptr::with_exposed_provenance_mut::<Node>(self.word.node_address());
-        // SAFETY: it came from a box (H1), nobody else looks (S3 of `new`), and this is the one
-        // drop (S2).
-        drop(unsafe { Box::from_raw(node) });
+        // SAFETY: it came from `Fresh` with this layout (H1), and nobody else looks.
+        unsafe { dealloc(self.address(), layout) };
     }
 }
 

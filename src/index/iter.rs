@@ -29,6 +29,23 @@ use crate::sync::epoch::Guard;
 /// Weak: each range shown was present at some moment between the two calls of `next` around it,
 /// they come in order, and none twice. A range that is there from the first call to the last is
 /// shown.
+///
+/// It cannot outlive its index, and as it holds a guard it stays in its thread:
+///
+/// ```compile_fail,E0505
+/// let index: mapless::RangeIndex<u64> = mapless::RangeIndex::new();
+/// let mut ranges = index.iter();
+/// drop(index); // error: it is borrowed
+/// ranges.next();
+/// ```
+///
+/// ```compile_fail,E0277
+/// let index: mapless::RangeIndex<u64> = mapless::RangeIndex::new();
+/// let ranges = index.iter();
+/// std::thread::scope(|scope| {
+///     scope.spawn(move || ranges.count()); // error: a guard is not `Send`
+/// });
+/// ```
 pub struct Iter<'i, V> {
     trie: &'i Trie,
     guard: Guard,

@@ -17,56 +17,71 @@
 //! # Checked by
 //! `proptests/index.rs` (the same answers as single lookups).
 
-use super::find::{Descent, Hit};
+use super::cell::Slot;
+use super::find::Hit;
+use super::heap::prefetched;
 use super::trie::View;
+use crate::id::ObjectId;
 
 /// So many lookups go down together.
 pub(super) const LANES: usize = 16;
 
 impl<'a> View<'a> {
-    /// Looks up each id; `answer` is told the place of each and what contains it.
-    pub(super) fn find_many(
+    /// Looks up each id, and writes what `shape` makes of the range that contains it.
+    pub(super) fn find_many<T>(
         self,
-        ids: impl ExactSizeIterator<Item = u64> + Clone,
-        mut answer: impl FnMut(usize, Option<Hit<'a>>),
+        ids: &[ObjectId],
+        answers: &mut [Option<T>],
+        shape: impl Fn(Hit<'a>) -> T,
     ) {
-        let mut from = 0;
-        let mut rest = ids;
-        while rest.len() >= LANES {
-            let ids: [u64; LANES] = core::array::from_fn(|_| rest.next().unwrap_or(0));
-            self.round(ids, |lane, hit| answer(from + lane, hit));
-            from += LANES;
+        let Some(top) = self.top().node() else {
+            // All is in one bucket.
+            for (id, answer) in ids.iter().zip(answers) {
+                *answer = self.find(id.get()).map(&shape);
+            }
+            return;
+        };
+        let mut ids = ids.chunks_exact(LANES);
+        let mut answers = answers.chunks_exact_mut(LANES);
+        for (ids, answers) in (&mut ids).zip(&mut answers) {
+            let mut lanes = core::array::from_fn(|lane| Some(top.slot_of(ids[lane].get())));
+            while self.step(&mut lanes, ids, answers, &shape) {}
         }
-        for (place, id) in rest.enumerate() {
-            answer(from + place, self.find(id));
-        }
-    }
-
-    #[inline]
-    fn round(self, ids: [u64; LANES], mut answer: impl FnMut(usize, Option<Hit<'a>>)) {
-        let (root, seen) = self.root();
-        let lanes = ids.map(|id| Descent::into(seen, id));
-        if lanes[0].is_none() {
-            // The root's word is no node's: all is in one bucket.
-            return (0..LANES).for_each(|lane| answer(lane, self.find(ids[lane])));
-        }
-        let mut lanes = lanes.map(|lane| lane.expect("one root for all"));
-        while Self::step_all(&mut lanes, &ids) {}
-        for (place, (lane, id)) in lanes.iter().zip(ids).enumerate() {
-            answer(place, lane.arrive(root, id));
+        for (id, answer) in ids.remainder().iter().zip(answers.into_remainder()) {
+            *answer = self.find(id.get()).map(&shape);
         }
     }
 
-    /// One step of every lane that has one to take.
+    #[cold]
+    #[inline(never)]
+    fn find_cold(self, id: u64) -> Option<Hit<'a>> {
+        self.find(id)
+    }
+
+    /// One step of every lane that is under way; false when all have arrived.
     #[inline(always)]
-    fn step_all(lanes: &mut [Descent<'a>; LANES], ids: &[u64; LANES]) -> bool {
-        let mut moved = false;
-        for (lane, &id) in lanes.iter_mut().zip(ids) {
-            if let Some(next) = lane.step(id) {
-                *lane = next;
-                moved = true;
+    fn step<T>(
+        self,
+        lanes: &mut [Option<&'a Slot>; LANES],
+        ids: &[ObjectId],
+        answers: &mut [Option<T>],
+        shape: &impl Fn(Hit<'a>) -> T,
+    ) -> bool {
+        let mut left = false;
+        for ((lane, id), answer) in lanes.iter_mut().zip(ids).zip(answers) {
+            let Some(slot) = *lane else { continue };
+            let id = id.get();
+            let seen = self.read(slot);
+            if let Some(node) = seen.node() {
+                *lane = Some(prefetched(node.slot_of(id)));
+
+                left = true;
+            } else {
+                *lane = None;
+                let hit = Hit::inline_at(slot, seen.word, id);
+                *answer = hit.or_else(|| self.find_cold(id)).map(shape);
             }
         }
-        moved
+        left
     }
 }

@@ -26,7 +26,7 @@
 //! memory that readers may still see waits in a limbo.
 //!
 //! # Checked by
-//! `loom-tests/index_*.rs`, `proptests/index.rs`, `tests/stress_index.rs`, `tests/counted.rs`.
+//! `loom-tests/index.rs`, `proptests/index.rs`, `tests/stress_index.rs`, `tests/counted.rs`.
 //!
 //! D. R. Morrison, "PATRICIA", Journal of the ACM, 1968 (path compression); V. Leis, A. Kemper and
 //! T. Neumann, "The adaptive radix tree", ICDE 2013 (inline leaves, bursting).
@@ -46,7 +46,9 @@ mod heap;
 mod iter;
 mod many;
 mod scan;
+mod shape;
 mod shrink;
+mod spot;
 mod trie;
 mod value;
 mod walk;
@@ -261,13 +263,10 @@ impl<V: Value> RangeIndex<V> {
         ids: &[ObjectId],
         answers: &mut [Option<T>],
         guard: &Guard,
-        shape: impl Fn(Hit<'_>) -> T,
+        shape: for<'a> fn(Hit<'a>) -> T,
     ) {
         assert_eq!(ids.len(), answers.len(), "one answer for each id");
-        let view = self.trie.view(guard);
-        view.find_many(ids.iter().map(|id| id.get()), |place, hit| {
-            answers[place] = hit.map(&shape);
-        });
+        self.trie.view(guard).find_many(ids, answers, shape);
     }
 
     /// Adds a range.

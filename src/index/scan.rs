@@ -10,8 +10,9 @@
 //! `proptests/index.rs` against a `BTreeMap`.
 
 use super::cell::Item;
-use super::heap::{NodeRef, SLOTS, Seen, bytes_of};
-use super::trie::{Change, Spot};
+use super::heap::{NodeRef, Seen, bytes_of};
+use super::spot::Spot;
+use super::trie::Change;
 
 /// Why sorted ranges were not loaded.
 pub(super) enum Misfit {
@@ -121,18 +122,31 @@ impl Census {
     }
 
     fn visit_node(&mut self, seen: Seen<'_>, node: NodeRef<'_>) {
-        let (map, shape) = (node.head().map.peek(), node.shape());
-        assert_eq!(seen.word.shift(), shape.shift, "W2");
-        assert_ne!(map, 0, "T1: an empty node");
-        for index in 0..SLOTS {
+        let (head, shape) = (node.head(), node.shape());
+        let tag = (seen.word.shift(), seen.word.node_bits());
+        assert_eq!(tag, (shape.shift(), shape.bits()), "W2");
+        let (mut load, mut kids) = (0, 0);
+        for word in 0..shape.maps() {
+            let bit = head.summary.peek() >> word & 1 == 1;
+            assert_eq!(bit, node.map(word).peek() != 0, "T1: the summary");
+        }
+        for index in 0..shape.slots() {
             let slot = Spot::Slot(node, index);
+            load += slot.items().count();
+            kids += usize::from(slot.seen().word.is_node());
             let before = self.ranges.len();
             self.visit(slot);
             let found = &self.ranges[before..];
-            assert_eq!(map >> index & 1 == 1, !found.is_empty(), "T1: the map");
+            let bit = node.map(index / 64).peek() >> (index % 64) & 1 == 1;
+            assert_eq!(bit, !found.is_empty(), "T1: the map");
             assert_eq!(found.is_empty(), slot.seen().word.is_empty(), "T1: empty");
             let cell = shape.slot_first(index)..=shape.slot_last(index);
-            assert!(found.iter().all(|range| cell.contains(&range.0)), "H3");
+            assert!(
+                found.iter().all(|range| cell.contains(&range.0)),
+                "H3 {shape:?} {index} {found:?}"
+            );
         }
+        assert_eq!((load, kids), (head.load.get(), head.kids.get()), "P1");
+        assert!(load + kids > 0, "T1: an empty node");
     }
 }

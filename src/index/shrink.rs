@@ -5,7 +5,8 @@
 //! # Shape
 //! ```text
 //! remove   empty the slot | a copy of the bucket with one less; then tidy each node on the way up
-//! tidy     no range: unlinked | few ranges: a bucket | one child: it takes the node's place
+//! tidy     no range: unlinked | few ranges: a smaller node or a bucket | one child: it takes the
+//!          node's place
 //! reload   a whole new trie in the place of the old one, by one store
 //! ```
 //!
@@ -22,19 +23,21 @@
 //! Under the lock: `O(height)` steps to remove a range, and at most one bucket built a level.
 //!
 //! # Checked by
-//! `loom-tests/index_remove.rs`, `loom-tests/index_shrink.rs` (R1); `proptests/index.rs` (R2, and
+//! `loom-tests/index.rs`, `loom-tests/index_shrink.rs` (R1); `proptests/index.rs` (R2, and
 //! T1 after each step).
 
 use super::build;
 use super::cell::Item;
 use super::heap::{NodeRef, Seen};
-use super::trie::{Change, Spot};
+use super::spot::Spot;
+use super::trie::Change;
 use super::word::Word;
 use super::write::Few;
 use crate::sync::SMALL;
 
-/// A node with so few ranges, and no node below it, becomes a bucket.
-const FEW: usize = if SMALL { 1 } else { 4 };
+/// A node without a node below it that has fewer than a `SPARSE`th of its slots' number of ranges
+/// is replaced by what suits these.
+const SPARSE: usize = if SMALL { 2 } else { 16 };
 /// So many spliced nodes may wait in limbo.
 const SPLICES: usize = 4;
 
@@ -63,13 +66,14 @@ impl<'a> Change<'a> {
     fn remove_below(&mut self, spot: Spot<'a>, first: u64) {
         let seen = spot.seen();
         if let Some(node) = seen.node() {
-            self.remove_below(Spot::Slot(node, node.shape().index_of(first)), first);
+            let index = node.shape().index_of(first);
+            self.remove_below(Spot::Slot(node, index), first);
             self.tidy(spot, node);
         } else if let Some(bucket) = seen.bucket() {
             let left = Few::new(bucket.items().filter(|item| item.first != first));
             match left.as_slice() {
                 [] => self.unlink(spot),
-                left => self.supersede(spot, build::bucket(left.iter().copied())),
+                left => self.supersede(spot, build::bucket(left)),
             }
         } else {
             spot.publish(Word::EMPTY);
@@ -86,19 +90,20 @@ impl<'a> Change<'a> {
 
     /// Gives back a node that has become too large for what it holds.
     fn tidy(&mut self, spot: Spot<'a>, node: NodeRef<'a>) {
-        let occupied = node.head().map.peek();
-        if occupied == 0 {
+        let (load, kids) = (node.head().load.get(), node.head().kids.get());
+        if load + kids == 0 {
             self.unlink(spot);
-        } else if let Some(few) = few_ranges(node) {
-            self.supersede(spot, build::bucket(few.as_slice().iter().copied()));
+        } else if kids == 0 && load * SPARSE <= node.shape().slots() as usize {
+            let items: Vec<Item> = ranges_of(node).collect();
+            self.supersede(spot, build::subtree(&items));
             self.retire_buckets(node);
-        } else if occupied.is_power_of_two() {
-            self.splice(spot, node, Spot::Slot(node, occupied.ilog2()).seen());
+        } else if load == 0 && kids == 1 {
+            self.splice(spot, node);
         }
     }
 
     /// Retires the buckets of a node that is unlinked.
-    fn retire_buckets(&mut self, node: NodeRef<'a>) {
+    pub(super) fn retire_buckets(&mut self, node: NodeRef<'a>) {
         for index in node.occupied() {
             let seen = Spot::Slot(node, index).seen();
             if seen.word.is_bucket() {
@@ -109,14 +114,16 @@ impl<'a> Change<'a> {
     }
 
     /// Puts the only child of a node in its place.
-    fn splice(&mut self, spot: Spot<'a>, node: NodeRef<'a>, child: Seen<'a>) {
-        let deep = child.word.is_node();
-        if deep && self.writer.spliced() >= SPLICES {
+    fn splice(&mut self, spot: Spot<'a>, node: NodeRef<'a>) {
+        let Some(index) = node.occupied().next() else {
             return;
+        };
+        if self.writer.spliced() < SPLICES {
+            spot.publish(Spot::Slot(node, index).seen().word);
+            // SAFETY: S1 the store above replaced its only link (T2); S2 it stood there until
+            // then.
+            unsafe { self.retire(node.seen, true) };
         }
-        spot.publish(child.word);
-        // SAFETY: S1 the store above replaced its only link (T2); S2 it stood there until then.
-        unsafe { self.retire(node.seen(), deep) };
     }
 
     /// Puts these sorted ranges in the place of all that is there, by one store.
@@ -125,7 +132,7 @@ impl<'a> Change<'a> {
         let old = root.seen();
         match items {
             [] => root.publish(Word::EMPTY),
-            items => self.publish(root, build::subtree(items, root.above())),
+            items => self.publish(root, build::subtree(items)),
         }
         self.retire_below(old);
         self.set_len(items.len());
@@ -146,23 +153,8 @@ impl<'a> Change<'a> {
     }
 }
 
-/// The ranges of a node that has few, and no node below it.
-fn few_ranges(node: NodeRef<'_>) -> Option<Few> {
-    if node.head().map.peek().count_ones() as usize > FEW {
-        return None;
-    }
-    let mut few = Few::new(core::iter::empty());
-    for index in node.occupied() {
-        let spot = Spot::Slot(node, index);
-        if spot.seen().word.is_node() {
-            return None;
-        }
-        for item in spot.items() {
-            if few.as_slice().len() == FEW {
-                return None;
-            }
-            few = few.with(item);
-        }
-    }
-    Some(few)
+/// The ranges in the slots of a node, in order.
+pub(super) fn ranges_of<'a>(node: NodeRef<'a>) -> impl Iterator<Item = Item> + 'a {
+    let spots = node.occupied().map(move |index| Spot::Slot(node, index));
+    spots.flat_map(Spot::items)
 }

@@ -23,16 +23,17 @@
 //! Changes are serialized by one lock. Readers never take it.
 //!
 //! # Checked by
-//! `loom-tests/index_remove.rs` (T2); `proptests/index.rs` checks T1 and T3 after every step.
+//! `loom-tests/index.rs` (T2); `proptests/index.rs` checks T1 and T3 after every step.
 
 use core::fmt;
 
 use crossbeam_utils::CachePadded;
 
 use super::build::Fresh;
-use super::cell::{Item, Link};
+use super::cell::{Item, Link, Slot};
 use super::find::{self, Hit};
-use super::heap::{BucketRef, Garbage, Live, NodeRef, Seen, bytes_of};
+use super::heap::{Garbage, Live, Seen, bytes_of};
+use super::spot::Spot;
 use super::walk::{self, Floor, Side};
 use super::word::Word;
 use crate::sync::SMALL;
@@ -54,6 +55,8 @@ pub(super) struct Writer {
     end: u64,
     /// The node that the last range lies in, or [`Word::EMPTY`] if it is not known.
     tail: Word,
+    /// The last id that the tail may hold.
+    tail_last: u64,
     bytes: usize,
     /// Spliced nodes that are still in limbo.
     spliced: usize,
@@ -67,6 +70,7 @@ impl Trie {
         let writer = Writer {
             end: 0,
             tail: Word::EMPTY,
+            tail_last: 0,
             bytes: 0,
             spliced: 0,
             limbo: Limbo::new(),
@@ -174,104 +178,20 @@ impl<'a> View<'a> {
         find::find(self.root, self.live, id)
     }
 
-    /// The link of the root, and what it holds now.
+    /// What the root's link holds now.
     #[inline]
-    pub(super) fn root(self) -> (&'a Link, Seen<'a>) {
-        (self.root, self.live.read(self.root))
+    pub(super) fn top(self) -> Seen<'a> {
+        self.live.read(self.root)
+    }
+
+    /// What a slot of the trie holds now.
+    #[inline(always)]
+    pub(super) fn read(self, slot: &Slot) -> Seen<'a> {
+        self.live.read(&slot.link)
     }
 
     pub(super) fn nearest<S: Side>(self, id: u64) -> Option<Hit<'a>> {
         walk::nearest::<S>(self.root, self.live, id)
-    }
-}
-
-/// Where a word lies: in the trie, or in a slot of a node.
-#[derive(Clone, Copy)]
-pub(super) enum Spot<'a> {
-    Root(&'a Link, Live<'a>),
-    Slot(NodeRef<'a>, u32),
-}
-
-impl<'a> Spot<'a> {
-    fn link(self) -> &'a Link {
-        match self {
-            Self::Root(link, _) => link,
-            Self::Slot(node, index) => &node.slot(index).link,
-        }
-    }
-
-    pub(super) fn seen(self) -> Seen<'a> {
-        match self {
-            Self::Root(link, live) => live.peek(link),
-            Self::Slot(node, index) => node.live().peek(&node.slot(index).link),
-        }
-    }
-
-    /// The shift that bounds what may lie below.
-    pub(super) fn above(self) -> u32 {
-        match self {
-            Self::Root(..) => 64,
-            Self::Slot(node, _) => node.head().shift,
-        }
-    }
-
-    /// The range that stands inline here.
-    pub(super) fn inline(self) -> Option<Item> {
-        match self {
-            Self::Slot(node, index) if self.seen().word.is_inline() => {
-                Some(Hit::inline(node.slot(index), self.seen().word.len()).item())
-            }
-            _ => None,
-        }
-    }
-
-    /// The ranges of an inline word or a bucket, in order.
-    pub(super) fn items(self) -> impl Iterator<Item = Item> + 'a {
-        let bucket = self.seen().bucket();
-        let many = bucket.into_iter().flat_map(BucketRef::items);
-        self.inline().into_iter().chain(many)
-    }
-
-    /// Whether no range has stood inline here before.
-    pub(super) fn is_clean(self) -> bool {
-        match self {
-            Self::Root(..) => false,
-            Self::Slot(node, index) => node.head().dirty.peek() >> index & 1 == 0,
-        }
-    }
-
-    /// Puts a range inline, if this is an empty slot that never held one, and it fits.
-    pub(super) fn put_inline(self, item: Item) -> bool {
-        let Self::Slot(node, index) = self else {
-            return false;
-        };
-        let slot = node.slot(index);
-        match Word::inline(item.len) {
-            Some(word) if self.is_clean() && slot.link.peek().is_empty() => {
-                slot.prepare(item);
-                node.head().map.raise(index);
-                slot.link.publish(word);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Replaces the word that lies here.
-    pub(super) fn publish(self, word: Word) {
-        let old = self.seen().word;
-        if let Self::Slot(node, index) = self {
-            if old.is_inline() {
-                node.head().dirty.raise(index);
-            }
-            if old.is_empty() {
-                node.head().map.raise(index);
-            }
-        }
-        self.link().publish(word);
-        if let (Self::Slot(node, index), true) = (self, word.is_empty()) {
-            node.head().map.clear(index);
-        }
     }
 }
 
@@ -331,19 +251,25 @@ impl<'a> Change<'a> {
         self.writer.end = last.map_or(0, |hit| hit.item().last());
     }
 
-    pub(super) fn extend_end(&mut self, end: u64, tail: Option<NodeRef<'a>>) {
+    /// Notes the end of the last range, and the node that it lies in, at `home`, if any.
+    pub(super) fn extend_end(&mut self, end: u64, home: Option<Spot<'a>>) {
         self.writer.end = end;
-        self.writer.tail = tail.map_or(Word::EMPTY, |node| node.seen().word);
+        let found = home.and_then(|home| Some((home.seen().node()?, home.last())));
+        if let Some((node, last)) = found {
+            self.writer.tail = node.seen.word;
+            self.writer.tail_last = last.min(node.shape().last());
+        }
     }
 
-    /// The node that the last range lies in, if it is known.
-    pub(super) fn tail(&self) -> Option<NodeRef<'a>> {
-        if self.writer.tail.is_empty() {
+    /// The slot that a range behind all others begins in, if the tail has it.
+    pub(super) fn next_slot(&mut self, item: Item) -> Option<Spot<'a>> {
+        if self.writer.tail.is_empty() || item.first > self.writer.tail_last {
             return None;
         }
         // SAFETY: S1 a tail is reachable (T3): `retire` forgets it.
         let seen = unsafe { self.view.live.of(self.writer.tail) };
-        seen.node()
+        let node = seen.node()?;
+        Some(Spot::Slot(node, node.shape().index_of(item.first)))
     }
 }
 

@@ -24,7 +24,8 @@
 
 use super::cell::{Link, Slot};
 use super::find::Hit;
-use super::heap::{BucketRef, Live, NodeRef, Seen, Shape, below};
+use super::heap::{BucketRef, Live, NodeRef, Seen};
+use super::shape::{Shape, below};
 
 /// What a walk arrived at.
 pub(super) enum Step<'a> {
@@ -41,10 +42,10 @@ pub(super) enum Step<'a> {
 pub(super) trait Side {
     /// Whether a range that starts at `first` lies on this side of `id`.
     fn admits(first: u64, id: u64) -> bool;
-    /// Of the occupied slots of `map`, the nearest beyond slot `index`.
-    fn beyond(map: u64, index: u32) -> Option<u32>;
-    /// Of the occupied slots of `map`, the nearest of all.
-    fn edge(map: u64) -> Option<u32>;
+    /// Those bits of a map that lie beyond bit `index`.
+    fn beyond(map: u64, index: u32) -> u64;
+    /// The bit of a map that is nearest, or, if it has none, the one that is farthest off.
+    fn edge(map: u64) -> u32;
     /// The nearest range of a bucket.
     fn of_bucket(bucket: BucketRef<'_>, id: u64) -> Option<Hit<'_>>;
     /// The id of a node that is nearest to the other side.
@@ -67,12 +68,12 @@ impl Side for Floor {
         first <= id
     }
 
-    fn beyond(map: u64, index: u32) -> Option<u32> {
-        Self::edge(map & below(index))
+    fn beyond(map: u64, index: u32) -> u64 {
+        map & below(index)
     }
 
-    fn edge(map: u64) -> Option<u32> {
-        map.checked_ilog2()
+    fn edge(map: u64) -> u32 {
+        map.checked_ilog2().unwrap_or(0)
     }
 
     fn of_bucket(bucket: BucketRef<'_>, id: u64) -> Option<Hit<'_>> {
@@ -95,12 +96,12 @@ impl Side for Ceiling {
         first >= id
     }
 
-    fn beyond(map: u64, index: u32) -> Option<u32> {
-        Self::edge(map & !below(index + 1))
+    fn beyond(map: u64, index: u32) -> u64 {
+        map & !below(index + 1)
     }
 
-    fn edge(map: u64) -> Option<u32> {
-        (map != 0).then(|| map.trailing_zeros())
+    fn edge(map: u64) -> u32 {
+        map.trailing_zeros().min(63)
     }
 
     fn of_bucket(bucket: BucketRef<'_>, id: u64) -> Option<Hit<'_>> {
@@ -135,8 +136,32 @@ pub(super) fn beside<'a, S: Side>(
 
 /// The nearest range in the slots of this node beyond slot `index`, if one is occupied.
 pub(super) fn sideways<'a, S: Side>(node: NodeRef<'a>, index: u32) -> Option<Step<'a>> {
-    let index = S::beyond(node.head().map.read(), index)?;
-    Some(edge_of_slot::<S>(node, index))
+    Some(edge_of_slot::<S>(node, beyond::<S>(node, index)?))
+}
+
+/// Of the occupied slots of a node, the nearest beyond slot `index`.
+fn beyond<S: Side>(node: NodeRef<'_>, index: u32) -> Option<u32> {
+    let (word, bit) = (index / 64, index % 64);
+    let map = S::beyond(node.map(word).read(), bit);
+    if map != 0 {
+        return Some(64 * word + S::edge(map));
+    }
+    nearest_of::<S>(node, S::beyond(node.head().summary.read(), word))
+}
+
+/// Of the occupied slots of a node, the nearest.
+fn edge<S: Side>(node: NodeRef<'_>) -> Option<u32> {
+    nearest_of::<S>(node, node.head().summary.read())
+}
+
+/// Of the occupied slots in those maps that `summary` names, the nearest. If a map has just
+/// become empty, that is its farthest slot: a dead end.
+fn nearest_of<S: Side>(node: NodeRef<'_>, summary: u64) -> Option<u32> {
+    if summary == 0 {
+        return None;
+    }
+    let word = S::edge(summary);
+    Some(64 * word + S::edge(node.map(word).read()))
 }
 
 /// The nearest range of all that lie in a slot.
@@ -151,7 +176,7 @@ fn edge_of_slot<'a, S: Side>(mut node: NodeRef<'a>, mut index: u32) -> Step<'a> 
                 return hit.map_or_else(|| dead_end::<S>(node, index), Step::Found);
             }
         };
-        match S::edge(child.head().map.read()) {
+        match edge::<S>(child) {
             Some(edge) => (node, index) = (child, edge),
             None => return dead_end::<S>(node, index),
         }
@@ -179,7 +204,7 @@ pub(super) fn search<'a, S: Side>(root: &'a Link, live: Live<'a>, id: u64) -> St
             return aside_or_nothing::<S>(aside);
         }
         let index = shape.index_of(id);
-        if let Some(beyond) = S::beyond(node.head().map.read(), index) {
+        if let Some(beyond) = beyond::<S>(node, index) {
             aside = Some((node, beyond));
         }
         place = Some((node, index));
@@ -194,7 +219,7 @@ pub(super) fn search<'a, S: Side>(root: &'a Link, live: Live<'a>, id: u64) -> St
 
 /// The nearest range of all that lie in a node, which was found in `place`.
 fn edge_of_node<'a, S: Side>(node: NodeRef<'a>, place: Option<(NodeRef<'a>, u32)>) -> Step<'a> {
-    match (S::edge(node.head().map.read()), place) {
+    match (edge::<S>(node), place) {
         (Some(index), _) => edge_of_slot::<S>(node, index),
         (None, Some((above, index))) => dead_end::<S>(above, index),
         (None, None) => Step::Nothing,

@@ -2,17 +2,19 @@
 //!
 //! # Shape
 //! ```text
-//! len << 2 | 01                        a range, inline: its first id and value stand beside it
-//! 0 ..   0 | 01                        nothing: a range without ids
+//! len << 2 | 01                                        a range, inline: its first id and value
+//!                                                      stand beside it
+//! 0 ..   0 | 01                                        nothing: a range without ids
 //! address of a bucket | class << 2 | 11
-//! address of a node   | shift << 1 | 0
+//! address of a node | MAX_BITS - bits << 7 | shift << 1 | 0
 //! ```
-//! A node's address is a multiple of 128, a bucket's of 16. One bit tells nodes from all else, so
+//! A node's address is a multiple of 1024, a bucket's of 16. One bit tells nodes from all else, so
 //! a descent tests one bit a level; "nothing" is a range that contains no id, so it needs no test.
 //!
 //! # Invariants
 //! * W1  The word of a node or a bucket carries its real address, with its provenance exposed.
-//! * W2  The shift in a node's word is the node's own, the class in a bucket's is the bucket's.
+//! * W2  Shift and bits in a node's word are the node's own, the class in a bucket's is the
+//!   bucket's.
 //!
 //! # Edges
 //! None: a `Word` is a plain value; `cell.rs` loads and stores it.
@@ -25,11 +27,18 @@
 
 use core::fmt;
 
+use crate::sync::SMALL;
+
 /// A range of so many ids or more does not fit beside the tag; it goes into a bucket.
 const INLINE_LIMIT: u64 = 1 << 62;
 
-/// Nodes are aligned to so many bytes, which leaves room for the tag and the shift.
-pub(super) const NODE_ALIGN: usize = 128;
+/// A node has at least `2^MIN_BITS` slots ..
+pub(super) const MIN_BITS: u32 = if SMALL { 1 } else { 6 };
+/// .. and at most `2^MAX_BITS`.
+pub(super) const MAX_BITS: u32 = if SMALL { 2 } else { 12 };
+
+/// Nodes are aligned to so many bytes, which leaves room for the tag, the shift and the bits.
+pub(super) const NODE_ALIGN: usize = 1024;
 /// Buckets are aligned to so many bytes, which leaves room for the tag and the class.
 pub(super) const BUCKET_ALIGN: usize = 16;
 
@@ -60,9 +69,10 @@ impl Word {
         Some(Self(len << 2 | 0b01))
     }
 
-    pub(super) const fn node(address: usize, shift: u32) -> Self {
+    pub(super) const fn node(address: usize, shift: u32, bits: u32) -> Self {
         debug_assert!(address % NODE_ALIGN == 0 && shift < 64);
-        Self(address as u64 | (shift as u64) << 1)
+        debug_assert!(MIN_BITS <= bits && bits <= MAX_BITS);
+        Self(address as u64 | ((MAX_BITS - bits) as u64) << 7 | (shift as u64) << 1)
     }
 
     pub(super) const fn bucket(address: usize, class: u32) -> Self {
@@ -85,10 +95,16 @@ impl Word {
         self.0 == Self::EMPTY.0
     }
 
+    /// Whether a range, at least one id long, stands beside this word, or nothing does.
+    #[inline]
+    pub(super) const fn is_range(self) -> bool {
+        self.0 & 0b11 == 0b01
+    }
+
     /// Whether a range, at least one id long, stands beside this word.
     #[inline]
     pub(super) const fn is_inline(self) -> bool {
-        self.0 & 0b11 == 0b01 && !self.is_empty()
+        self.is_range() && !self.is_empty()
     }
 
     /// How many ids the range beside an inline word has; 0 for an empty word.
@@ -101,6 +117,19 @@ impl Word {
     #[inline]
     pub(super) const fn shift(self) -> u32 {
         (self.0 >> 1) as u32 & 63
+    }
+
+    /// The bits of the node that a node's word names.
+    pub(super) const fn node_bits(self) -> u32 {
+        MAX_BITS - ((self.0 >> 7) as u32 & 7)
+    }
+
+    /// The slot of an id in the node that a node's word names; below `2^bits`.
+    #[inline(always)]
+    pub(super) const fn slot_of(self, id: u64) -> usize {
+        const WIDEST: u64 = (1 << MAX_BITS) - 1;
+        let mask = WIDEST >> (self.0 >> 7 & 7);
+        (id >> self.shift() & mask) as usize
     }
 
     /// The address of the node that a node's word names.
@@ -127,7 +156,7 @@ impl fmt::Debug for Word {
         if self.is_empty() {
             f.write_str("empty")
         } else if self.is_node() {
-            write!(f, "node(shift {})", self.shift())
+            write!(f, "node(shift {}, bits {})", self.shift(), self.node_bits())
         } else if self.is_bucket() {
             write!(f, "bucket(class {})", self.class())
         } else {
@@ -146,8 +175,8 @@ mod tests {
             Word::EMPTY,
             Word::inline(1).unwrap(),
             Word::inline(INLINE_LIMIT - 1).unwrap(),
-            Word::node(128, 0),
-            Word::node(usize::MAX & !127, 63),
+            Word::node(1024, 0, MIN_BITS),
+            Word::node(usize::MAX & !1023, 63, MAX_BITS),
             Word::bucket(16, 0),
             Word::bucket(usize::MAX & !15, 3),
         ];
@@ -165,8 +194,16 @@ mod tests {
         assert_eq!(Word::inline(INLINE_LIMIT), None);
         assert_eq!(Word::inline(77).unwrap().len(), 77);
         for shift in 0..64 {
-            let word = Word::node(0xABC0 << 7, shift);
-            assert_eq!((word.shift(), word.node_address()), (shift, 0xABC0 << 7));
+            for bits in MIN_BITS..=MAX_BITS {
+                let word = Word::node(0xABC0 << 10, shift, bits);
+                assert_eq!(word.node_address(), 0xABC0 << 10);
+                assert_eq!((word.shift(), word.node_bits()), (shift, bits));
+                assert_eq!(
+                    word.slot_of(u64::MAX) as u64,
+                    (u64::MAX >> shift).min((1 << bits) - 1)
+                );
+                assert_eq!(word.slot_of(1 << shift), 1);
+            }
         }
         for class in 0..4 {
             let word = Word::bucket(0xABC0, class);

@@ -8,30 +8,40 @@
 //! place    down to the first word that is no node covering the range:
 //!            empty        the range inline, or a bucket of one where a range stood before
 //!            range        a bucket of two
-//!            bucket       append in place | a copy with one more | 17: a node
-//!            other cell   a node above, with the child and the range
+//!            bucket       append in place | a copy with one more | too many: a node
+//!            other cell   a coarser node for few ranges | a node twice as wide, if it is half
+//!                         full | a node above both
+//! crowded  a node with more ranges than slots, and no node below: twice the slots in its place
 //! refresh  a node half of whose slots have held a range before: a copy, clean again
 //! ```
 //!
 //! # Invariants
 //! * U1  Each change is visible by one store; what it replaces is retired after that store.
-//! * U2  A node is put above another where that does not cover a range of its slot; so a node
-//!   that covers its whole slot stays where it is.
+//! * U2  A node is put above another, or made wider, only where that does not cover all of its
+//!   slot; so H3 holds.
 //!
 //! # Edges
 //! None of its own: see `cell.rs`.
 //!
 //! # Progress
-//! Under the lock: `O(height)` steps each, and at most one node or bucket built.
+//! Under the lock: `O(height)` steps, and at most one subtree built. A node is copied only when it
+//! has as many ranges as half of its slots, so that copies cost `O(1)` a range, amortized.
 //!
 //! # Checked by
-//! `loom-tests/index_*.rs` (U1); `proptests/index.rs` (U2, and T1 after each step).
+//! `loom-tests/index.rs` (U1); `proptests/index.rs` (U2, and T1 after each step).
 
 use super::build::{self, Fresh};
 use super::cell::Item;
-use super::heap::{BITS, BUCKET_MAX, BucketRef, Content, NodeRef, SLOTS, Shape};
-use super::trie::{Change, Spot};
+use super::heap::{BUCKET_MAX, BucketRef, Content, NodeRef};
+use super::shape::Shape;
+use super::shrink::ranges_of;
+use super::spot::Spot;
+use super::trie::Change;
 use super::walk::Floor;
+use super::word::MIN_BITS;
+
+/// How many slots the smallest nodes have.
+const SMALLEST: usize = 1 << MIN_BITS;
 
 /// A few items on the stack.
 pub(super) struct Few {
@@ -70,10 +80,12 @@ impl<'a> Change<'a> {
     /// Inserts a range, or names the last one that it overlaps.
     pub(super) fn insert(&mut self, item: Item) -> Result<(), Item> {
         if item.first > self.end() {
-            if !self.append_inline(item) {
-                let node = self.place(item);
-                self.extend_end(item.last(), node);
-            }
+            let home = if self.append_inline(item) {
+                None
+            } else {
+                Some(self.place(item))
+            };
+            self.extend_end(item.last(), home);
         } else {
             if let Some(near) = self.overlapped(item) {
                 return Err(near);
@@ -100,57 +112,62 @@ impl<'a> Change<'a> {
 
     /// Puts a range that lies behind all others into the node of the last one, if it can.
     fn append_inline(&mut self, item: Item) -> bool {
-        let Some(node) = self.tail().filter(|node| node.shape().covers(item.first)) else {
-            return false;
-        };
-        let done = Spot::Slot(node, node.shape().index_of(item.first)).put_inline(item);
-        if done {
-            self.extend_end(item.last(), Some(node));
+        let slot = self.next_slot(item);
+        let done = slot.filter(|slot| slot.put_inline(item));
+        if let Some(slot) = done {
+            slot.spread(item);
         }
-        done
+        done.is_some()
     }
 
-    /// Puts a range that overlaps none where it belongs; yields the node that it now lies in.
-    fn place(&mut self, item: Item) -> Option<NodeRef<'a>> {
-        let mut home = self.root();
-        let mut spot = home;
+    /// Puts a range that overlaps none where it belongs; yields where the node lies that it is
+    /// now in.
+    fn place(&mut self, item: Item) -> Spot<'a> {
+        let (mut home, mut spot) = (self.root(), self.root());
         let mut last = None;
         while let Some(node) = spot.seen().node() {
             if !node.shape().covers(item.first) {
-                self.place_above(spot, node, item);
-                return last;
+                self.place_outside(spot, node, item);
+                return spot;
             }
             (last, home) = (Some(node), spot);
             spot = Spot::Slot(node, node.shape().index_of(item.first));
         }
-        self.place_at(spot, item);
         match last {
-            Some(node) if is_used_up(node) && !spot.is_clean() => Some(self.refresh(home, node)),
-            _ => last,
+            Some(node) => self.place_within(home, node, spot, item),
+            None => self.place_at(spot, item),
         }
+        home
     }
 
-    /// Puts a range where a word that is no node's lies.
+    /// Puts a range into a slot of this node, or of a finer or cleaner one in its place.
+    fn place_within(&mut self, home: Spot<'a>, node: NodeRef<'a>, spot: Spot<'a>, item: Item) {
+        if spot.put_inline(item) {
+            return spot.spread(item);
+        }
+        if let Some(shape) = crowded(node) {
+            return self.rebuild(home, node, item, |items| build::filled(shape, items));
+        }
+        if spot.seen().word.is_empty() && is_used_up(node) {
+            return self.reshape(home, node, node.shape(), item);
+        }
+        self.place_at(spot, item);
+        spot.spread(item);
+    }
+
+    /// Puts a range where a word that is no node's lies, and not inline.
     fn place_at(&mut self, spot: Spot<'a>, item: Item) {
-        if let Some(bucket) = spot.seen().bucket() {
-            self.place_in(spot, bucket, item);
-        } else if let Some(other) = spot.inline() {
-            let pair = Few::new([other].into_iter()).with(item);
-            self.publish(spot, build::subtree(pair.as_slice(), spot.above()));
-        } else if !spot.put_inline(item) {
-            self.publish(spot, build::bucket([item].into_iter()));
+        let seen = spot.seen();
+        if let Some(bucket) = seen.bucket() {
+            if spot.append(bucket, item) {
+                return;
+            }
+            let items = Few::new(bucket.items()).with(item);
+            self.supersede(spot, build::subtree(items.as_slice()));
+        } else {
+            let items = Few::new(spot.items()).with(item);
+            self.publish(spot, build::subtree(items.as_slice()));
         }
-    }
-
-    /// Adds a range to a bucket: in place if it comes last and there is room.
-    fn place_in(&mut self, spot: Spot<'a>, bucket: BucketRef<'a>, item: Item) {
-        let len = bucket.len();
-        if len < bucket.entries.len() && bucket.entries[len - 1].first() < item.first {
-            return bucket.entries[len].publish(item);
-        }
-        let items = Few::new(bucket.items()).with(item);
-        let fresh = build::subtree(items.as_slice(), spot.above());
-        self.supersede(spot, fresh);
     }
 
     /// Publishes a fresh subtree in the place of one node or bucket, which is retired.
@@ -161,27 +178,56 @@ impl<'a> Change<'a> {
         unsafe { self.retire(old, false) };
     }
 
-    /// Puts a node above `child`, which does not cover the range, and the range beside it.
-    fn place_above(&mut self, spot: Spot<'a>, child: NodeRef<'a>, item: Item) {
-        let below = child.shape();
-        let span = (item.first ^ below.first()).ilog2();
-        let shift = build::to_reach(below.shift + BITS, span);
-        let shape = Shape::around(item.first, shift);
+    /// Puts a range beside a node that does not cover it: into a wider copy, if it is full
+    /// enough and that covers the range, or into a node above both.
+    fn place_outside(&mut self, spot: Spot<'a>, child: NodeRef<'a>, item: Item) {
+        let (shape, head) = (child.shape(), child.head());
+        if head.kids.get() == 0 && shape.bits() == MIN_BITS && 2 * head.load.get() < SMALLEST {
+            return self.rebuild(spot, child, item, build::subtree);
+        }
+        let wider = shape.wider();
+        if let Some(shape) = wider.filter(|shape| shape.covers(item.first)) {
+            if 2 * child.occupied().count() >= child.shape().slots() as usize {
+                return self.reshape(spot, child, shape, item);
+            }
+        }
+        let shape = child.shape().above(item.first);
         let mut bytes = 0;
-        let part = build::part(&[item], shift, &mut bytes);
-        let (child_at, item_at) = (shape.index_of(below.first()), shape.index_of(item.first));
+        let part = build::part(&[item], &mut bytes);
+        let child_at = shape.index_of(child.shape().first());
+        let item_at = shape.index_of(item.first);
         let mut fresh = build::node(shape, |index| match index {
-            _ if index == child_at => Content::of(child.seen().word),
+            _ if index == child_at => Content::of(child.seen.word, 0),
             _ if index == item_at => part,
-            _ => Content::EMPTY,
+            _ => Content::empty(item_at),
         });
         fresh.bytes += bytes;
         self.publish(spot, fresh);
     }
 
-    /// Replaces a node by a copy whose slots can hold ranges inline again.
-    fn refresh(&mut self, home: Spot<'a>, node: NodeRef<'a>) -> NodeRef<'a> {
-        let fresh = build::node(node.shape(), |index| refreshed(Spot::Slot(node, index)));
+    /// Replaces a node by a copy whose slots, as wide as before, can hold ranges inline again,
+    /// and puts a range in.
+    fn reshape(&mut self, home: Spot<'a>, node: NodeRef<'a>, shape: Shape, item: Item) {
+        let mut bytes = 0;
+        let mut hint = 0;
+        let part = build::part(&[item], &mut bytes);
+        let item_at = shape.index_of(item.first);
+        let old_slots = node.shape().slots();
+        let old_from = shape.index_of(node.shape().first());
+        let mut fresh = build::node(shape, |index| {
+            let old = index.checked_sub(old_from).filter(|&old| old < old_slots);
+            let old = old.and_then(|old| old_content(Spot::Slot(node, old)));
+            let new = (index == item_at).then_some(part);
+            debug_assert!(old.is_none() || new.is_none());
+            match old.or(new) {
+                None => Content::empty(hint),
+                Some(content) => {
+                    hint = index;
+                    content
+                }
+            }
+        });
+        fresh.bytes += bytes;
         self.supersede(home, fresh);
         for index in node.occupied() {
             let seen = Spot::Slot(node, index).seen();
@@ -191,14 +237,37 @@ impl<'a> Change<'a> {
                 unsafe { self.retire(seen, false) };
             }
         }
-        home.seen().node().expect("the copy")
     }
+
+    /// Replaces a node without kids by what `build` makes of its ranges and one more.
+    fn rebuild(
+        &mut self,
+        home: Spot<'a>,
+        node: NodeRef<'a>,
+        item: Item,
+        build: impl FnOnce(&[Item]) -> Fresh,
+    ) {
+        let mut items = Vec::with_capacity(node.head().load.get() + 1);
+        items.extend(ranges_of(node));
+        let at = items.partition_point(|other| other.first < item.first);
+        items.insert(at, item);
+        self.supersede(home, build(&items));
+        self.retire_buckets(node);
+    }
+}
+
+/// The shape that a node should have that holds more ranges than slots, if it can.
+fn crowded(node: NodeRef<'_>) -> Option<Shape> {
+    let head = node.head();
+    let crowded = head.load.get() >= node.shape().slots() as usize && head.kids.get() == 0;
+    if crowded { node.shape().finer() } else { None }
 }
 
 /// Whether most slots of a node have held a range that is gone.
 fn is_used_up(node: NodeRef<'_>) -> bool {
-    let dirty = node.head().dirty.peek().count_ones();
-    2 * dirty >= SLOTS
+    let shape = node.shape();
+    let dirty = (0..shape.maps()).map(|word| node.dirty(word).peek().count_ones());
+    2 * dirty.sum::<u32>() >= shape.slots()
 }
 
 /// The only range of a bucket, if a slot could hold it inline.
@@ -211,12 +280,15 @@ fn alone(bucket: BucketRef<'_>) -> Option<Content> {
     }
 }
 
-/// What a slot's content becomes in a copy of its node.
-fn refreshed(spot: Spot<'_>) -> Content {
-    let seen = spot.seen();
-    let inline = match seen.bucket() {
+/// What an occupied slot's content becomes in a copy of its node.
+fn old_content(spot: Spot<'_>) -> Option<Content> {
+    let word = spot.seen().word;
+    if word.is_empty() {
+        return None;
+    }
+    let inline = match spot.seen().bucket() {
         Some(bucket) => alone(bucket),
         None => spot.inline().and_then(Content::inline),
     };
-    inline.unwrap_or(Content::of(seen.word))
+    Some(inline.unwrap_or_else(|| Content::of(word, spot.items().count())))
 }

@@ -38,7 +38,7 @@ pub trait RangeMap: Sync {
     fn hold(&self) -> Self::Held<'_>;
 
     /// The value of the range that has this id.
-    fn get<'a>(&'a self, id: u64, held: &Self::Held<'a>) -> u64;
+    fn get(&self, id: u64, held: &Self::Held<'_>) -> u64;
 
     /// Adds a range that overlaps no other.
     fn insert(&self, first: u64, len: u64, value: u64);
@@ -67,7 +67,7 @@ impl RangeMap for LockedBTree {
     }
 
     #[inline]
-    fn get<'a>(&'a self, id: u64, (): &()) -> u64 {
+    fn get(&self, id: u64, (): &()) -> u64 {
         let map = self.0.read();
         match map.range(..=id).next_back() {
             Some((first, (len, value))) if id - first < *len => *value,
@@ -101,7 +101,7 @@ impl RangeMap for CheckedBTree {
     }
 
     #[inline]
-    fn get<'a>(&'a self, id: u64, held: &()) -> u64 {
+    fn get(&self, id: u64, held: &()) -> u64 {
         self.0.get(id, held)
     }
 
@@ -134,7 +134,7 @@ impl RangeMap for Skip {
     }
 
     #[inline]
-    fn get<'a>(&'a self, id: u64, _: &crossbeam_epoch::Guard) -> u64 {
+    fn get(&self, id: u64, _: &crossbeam_epoch::Guard) -> u64 {
         match self.0.upper_bound(Included(&id)) {
             Some(entry) if id - entry.key() < entry.value().0 => entry.value().1,
             _ => 0,
@@ -157,7 +157,10 @@ impl RangeMap for Tree {
     type Held<'a> = Guard;
 
     fn new() -> Self {
-        Self(TreeIndex::new())
+        let tree = TreeIndex::new();
+        // A range that starts below the smallest key walks the whole tree (scc 3): no id does.
+        let _ = tree.insert_sync(0, (0, 0));
+        Self(tree)
     }
 
     fn hold(&self) -> Guard {
@@ -165,7 +168,7 @@ impl RangeMap for Tree {
     }
 
     #[inline]
-    fn get<'a>(&'a self, id: u64, guard: &Guard) -> u64 {
+    fn get(&self, id: u64, guard: &Guard) -> u64 {
         match self.0.range((Included(id), Unbounded), guard).next() {
             Some((_, (first, value))) if *first <= id => *value,
             _ => 0,
@@ -211,7 +214,7 @@ impl RangeMap for SortedArray {
     }
 
     #[inline]
-    fn get<'a>(&'a self, id: u64, (): &()) -> u64 {
+    fn get(&self, id: u64, (): &()) -> u64 {
         let place = self.firsts.partition_point(|&first| first <= id);
         let Some(place) = place.checked_sub(1) else {
             return 0;

@@ -6,24 +6,33 @@ use sharded_slab::{Config, Slab};
 /// How many slots the benches have.
 pub const SLOTS: usize = 32_768;
 
-/// A pool of slots. Each thread takes and gives through it, without further state.
+/// A pool of slots. Each thread takes and gives through a hand of its own.
 pub trait Slots: Sync {
     /// Its name in the tables.
     const NAME: &'static str;
 
-    /// A pool for this many threads.
+    /// What a thread keeps over many calls.
+    type Hand<'a>
+    where
+        Self: 'a;
+
+    /// A pool with [`SLOTS`] free slots, or about as many.
     fn build() -> Self;
 
     /// How many slots one of `threads` threads can take.
+    #[must_use]
     fn share(threads: usize) -> usize {
         SLOTS / threads
     }
 
+    /// A hand for this thread.
+    fn hand(&self) -> Self::Hand<'_>;
+
     /// Takes a slot, if any is free.
-    fn take(&self) -> Option<u64>;
+    fn take(hand: &Self::Hand<'_>) -> Option<u64>;
 
     /// Gives a slot back.
-    fn give(&self, slot: u64);
+    fn give(hand: &Self::Hand<'_>, slot: u64);
 }
 
 /// `sharded_slab::Slab`, with pages for about as many slots a thread.
@@ -40,6 +49,8 @@ impl Config for Pages {
 }
 
 impl Slots for Sharded {
+    type Hand<'a> = &'a Self;
+
     const NAME: &'static str = "sharded-slab";
 
     fn build() -> Self {
@@ -51,14 +62,18 @@ impl Slots for Sharded {
         32 * ((1 << 10) - 1)
     }
 
-    #[inline]
-    fn take(&self) -> Option<u64> {
-        self.0.insert(0).map(|slot| slot as u64)
+    fn hand(&self) -> &Self {
+        self
     }
 
     #[inline]
-    fn give(&self, slot: u64) {
-        self.0.remove(slot as usize);
+    fn take(hand: &&Self) -> Option<u64> {
+        hand.0.insert(0).map(|slot| slot as u64)
+    }
+
+    #[inline]
+    fn give(hand: &&Self, slot: u64) {
+        hand.0.remove(slot as usize);
     }
 }
 
@@ -67,21 +82,29 @@ impl Slots for Sharded {
 pub struct FreeList(ArrayQueue<u32>);
 
 impl Slots for FreeList {
+    type Hand<'a> = &'a Self;
+
     const NAME: &'static str = "ArrayQueue free list";
 
     fn build() -> Self {
         let queue = ArrayQueue::new(SLOTS);
-        (0..SLOTS as u32).for_each(|slot| drop(queue.push(slot)));
+        for slot in 0..SLOTS as u32 {
+            queue.push(slot).expect("room for every slot");
+        }
         Self(queue)
     }
 
-    #[inline]
-    fn take(&self) -> Option<u64> {
-        self.0.pop().map(u64::from)
+    fn hand(&self) -> &Self {
+        self
     }
 
     #[inline]
-    fn give(&self, slot: u64) {
-        let _ = self.0.push(slot as u32);
+    fn take(hand: &&Self) -> Option<u64> {
+        hand.0.pop().map(u64::from)
+    }
+
+    #[inline]
+    fn give(hand: &&Self, slot: u64) {
+        let _ = hand.0.push(slot as u32);
     }
 }

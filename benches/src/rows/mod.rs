@@ -4,8 +4,10 @@ use crate::Config;
 use crate::report::Report;
 
 pub mod insert;
+pub mod objects;
 pub mod ranges;
 pub mod slots;
+pub mod spaces;
 pub mod threads;
 pub mod writer;
 
@@ -14,9 +16,14 @@ pub type Row = (&'static str, fn(Config) -> Report);
 
 /// All rows, in the order of the table.
 pub const ROWS: &[Row] = &[
+    ("memory", objects::memory),
+    ("locate-in", objects::locate_in),
+    ("locate", objects::locate),
     ("get-many", ranges::get_many),
     ("get-in", ranges::get_in),
+    ("get-in-10m", ranges::get_in_10m),
     ("threads", threads::lookups),
+    ("threads-objects", objects::threads),
     ("writer-slow", writer::slow),
     ("writer-flat-out", writer::flat_out),
     ("insert", insert::insert),
@@ -25,4 +32,9 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Tables for the design document; they have no bars and are only run by name.
-pub const EXTRAS: &[Row] = &[("layouts", ranges::layouts)];
+pub const EXTRAS: &[Row] = &[
+    ("maps", objects::maps),
+    ("locate-many", objects::locate_many),
+    ("spaces", spaces::spaces),
+    ("layouts", ranges::layouts),
+];

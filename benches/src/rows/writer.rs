@@ -10,12 +10,13 @@ use rand::seq::SliceRandom;
 
 use crate::Config;
 use crate::baseline::AtomicTable;
+use crate::cores::stay_on;
 use crate::latency::{self, TIMED, Tail};
 use crate::ours::{Index, id};
 use crate::peers::ranges::RangeMap;
 use crate::report::{Line, Report};
 use crate::rounds::Series;
-use crate::sets::{self, Ranges, window};
+use crate::sets::{self, Ranges, Window, window};
 use crate::ticks;
 
 /// A thousand inserts a second at a million ranges, against none.
@@ -30,7 +31,7 @@ pub fn slow(config: Config) -> Report {
             let tail = if with == 1 {
                 beside(|stop| stage.write(stop, 1000), run).0
             } else {
-                run()
+                alone(run)
             };
             tails.push(round, tail);
         }
@@ -104,8 +105,8 @@ struct Stage {
     index: Index,
     stable: Ranges,
     moving: Vec<(u64, u64)>,
-    /// How many writes were done; tells which is next.
-    written: AtomicU64,
+    /// How many writes were done to the index, and to the table; tells which is next.
+    written: [AtomicU64; 2],
 }
 
 impl Stage {
@@ -117,21 +118,21 @@ impl Stage {
             index,
             stable,
             moving,
-            written: AtomicU64::new(0),
+            written: Default::default(),
         }
     }
 
-    fn read(&self, ids: &[u64], timed: usize) -> Tail {
+    fn read(&self, ids: Window<'_, u64>, timed: usize) -> Tail {
         let guard = self.index.hold();
         latency::of(ids, timed, |id| self.index.get(id, &guard))
     }
 
     /// Which range the next write is about, and whether it comes or goes.
-    fn next(&self) -> ((u64, u64), bool) {
+    fn next(&self, written: &AtomicU64) -> ((u64, u64), bool) {
         // Relaxed: there is one writer at a time.
-        let number = self.written.load(Relaxed) as usize;
-        self.written.store(number as u64 + 1, Relaxed);
-        let comes = number / self.moving.len() % 2 == 0;
+        let number = written.load(Relaxed) as usize;
+        written.store(number as u64 + 1, Relaxed);
+        let comes = (number / self.moving.len()) & 1 == 0;
         (self.moving[number % self.moving.len()], comes)
     }
 
@@ -139,7 +140,7 @@ impl Stage {
     fn write(&self, stop: &AtomicBool, rate: u64) -> u64 {
         let mut count = 0;
         while !stop.load(Relaxed) {
-            let ((first, len), comes) = self.next();
+            let ((first, len), comes) = self.next(&self.written[0]);
             if comes {
                 self.index.insert(first, len, 1);
             } else {
@@ -159,7 +160,7 @@ impl Stage {
         let start = ticks::now();
         let mut count = 0;
         while !stop.load(Relaxed) {
-            let ((first, _), comes) = self.next();
+            let ((first, _), comes) = self.next(&self.written[1]);
             table.set(first, u64::from(comes));
             count += 1;
             let due = start + (count as f64 * every) as u64;
@@ -169,20 +170,36 @@ impl Stage {
     }
 }
 
-/// Runs `read` while a thread writes; how it went, and how many writes there were a second.
-fn beside<T>(write: impl Fn(&AtomicBool) -> u64 + Sync, read: impl FnOnce() -> T) -> (T, f64) {
+/// Runs `read` on one core while a thread on another writes; how it went, and how many writes
+/// there were a second.
+fn beside<T: Send>(
+    write: impl Fn(&AtomicBool) -> u64 + Sync,
+    read: impl FnOnce() -> T + Send,
+) -> (T, f64) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
+            stay_on(1);
             let start = ticks::now();
             let count = write(&stop);
             let ns = (ticks::now() - start) as f64 / ticks::per_ns();
             count as f64 / ns * 1e9
         });
         std::thread::sleep(Duration::from_millis(5));
-        let answer = read();
+        let answer = alone(read);
         stop.store(true, Relaxed);
         (answer, writer.join().expect("the writer"))
+    })
+}
+
+/// Runs `read` on one core, where it always runs.
+fn alone<T: Send>(read: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            stay_on(0);
+            read()
+        });
+        reader.join().expect("the reader")
     })
 }
 

@@ -68,13 +68,16 @@ fn classes() -> OmniBlockAllocator {
 }
 
 fn alloc_and_free(slots: &BlockAllocator) {
-    let id = slots.alloc().expect("one of two slots");
-    slots.free(id).expect("our own slot");
+    // `Full` does not speak of slots that a call in progress is claiming, such as the other's.
+    if let Ok(id) = slots.alloc() {
+        slots.free(id).expect("our own slot");
+    }
 }
 
 fn omni_alloc_and_free(omni: &OmniBlockAllocator) {
-    let id = omni.alloc(ByteLen::new(64)).expect("a slot");
-    omni.free(id).expect("our own slot");
+    if let Ok(id) = omni.alloc(ByteLen::new(64)) {
+        omni.free(id).expect("our own slot");
+    }
 }
 
 /// A message is written, its id published; whoever finds the id reads the message.
@@ -110,9 +113,11 @@ fn two_threads_get_different_slots() {
     executions(None, || {
         let slots = Arc::new(slots());
         let other = Arc::clone(&slots);
-        let thread = thread::spawn(move || other.alloc().expect("one of two slots"));
-        let mine = slots.alloc().expect("one of two slots");
-        assert_ne!(mine, thread.join().expect("the other thread"));
+        let thread = thread::spawn(move || other.alloc().ok());
+        let mine = slots.alloc().ok();
+        let theirs = thread.join().expect("the other thread");
+        assert!(mine.is_some() || theirs.is_some());
+        assert_ne!(mine, theirs);
     });
 }
 
@@ -148,7 +153,11 @@ fn rows() -> Vec<(&'static str, &'static str, Option<usize>, Model)> {
             "get | get",
             None,
             Box::new(|| {
-                pair(index(), |i| drop(i.get(id(9))), |i| drop(i.get(id(9))));
+                pair(
+                    index(),
+                    |i| assert_eq!(i.get(id(9)), Some(1)),
+                    |i| assert_eq!(i.get(id(9)), Some(1)),
+                );
             }),
         ),
         row(
@@ -158,7 +167,7 @@ fn rows() -> Vec<(&'static str, &'static str, Option<usize>, Model)> {
             Box::new(|| {
                 pair(
                     index(),
-                    |i| drop(i.get(id(9))),
+                    |i| assert_eq!(i.get(id(9)), Some(1)),
                     |i| i.insert(range(16, 1), 2).expect("free"),
                 );
             }),
@@ -184,7 +193,7 @@ fn rows() -> Vec<(&'static str, &'static str, Option<usize>, Model)> {
         row(
             "OmniBlockAllocator",
             "locate | alloc, free",
-            None,
+            Some(2),
             Box::new(|| {
                 let omni = classes();
                 let first = omni.alloc(ByteLen::new(64)).expect("a slot");

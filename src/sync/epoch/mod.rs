@@ -41,6 +41,12 @@ mod seam;
 
 pub(crate) use limbo::{Limbo, Ripe};
 
+use crate::sync::SMALL;
+
+/// So many attempts move the epoch on far enough if no guard is in the way. It has to move twice,
+/// and an attempt may come to nothing where a thread has just left.
+const NUDGES: usize = if SMALL { 2 } else { 4 };
+
 /// A set of structures that share their epochs, and so their guards.
 ///
 /// Each domain has a collector of its own: a stuck reader of another domain, or of another crate
@@ -118,7 +124,6 @@ impl Domain {
     /// Lock-free: the first pin of a thread registers it, and some pins mark batches as ripe.
     /// No destructor runs in it.
     #[inline]
-    #[must_use]
     pub fn pin(&self) -> Guard {
         Guard {
             domain: self.0.id,
@@ -130,7 +135,11 @@ impl Domain {
     ///
     /// Without any guard alive, what was sealed before the call is ripe after it.
     pub(crate) fn nudge(&self) {
-        for _ in 0..4 {
+        #[cfg(all(loom, feature = "loom"))]
+        if self.0.collector.is_eager() {
+            return;
+        }
+        for _ in 0..NUDGES {
             self.pin().flush();
         }
     }
@@ -237,6 +246,11 @@ mod choice {
     }
 
     impl Collector {
+        /// Whether it needs no nudge, whose pins would only order what is not ordered.
+        pub(super) fn is_eager(&self) -> bool {
+            matches!(self, Self::Seam(_))
+        }
+
         pub(super) fn register(&self) -> RawHandle {
             match self {
                 Self::Real(collector) => RawHandle::Real(collector.register()),
