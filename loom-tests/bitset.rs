@@ -226,7 +226,7 @@ fn an_alloc_sees_the_last_owner_gone() {
 #[test]
 fn a_slot_freed_from_a_full_word_is_found() {
     explore("a slot freed from a full word is found", None, 40, || {
-        let world = World::cold(2);
+        let world = World::warm(2);
         let ids = world.fill();
         let (mine, other) = (ids[0], ids[1]);
         world.slots.free(other).unwrap();
@@ -234,7 +234,8 @@ fn a_slot_freed_from_a_full_word_is_found() {
         let free = move |world: &World| world.slots.free(mine).unwrap();
         let ((), taken) = both(&world, free, World::take);
         assert!(taken.is_some());
-        assert_eq!(world.fill().len(), 1);
+        // A new cursor finds it by the summary.
+        assert!(world.slots.local().alloc().is_ok());
     });
 }
 

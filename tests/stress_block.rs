@@ -136,14 +136,17 @@ impl<'a> Actor<'a> {
     }
 
     fn end_reservation(&mut self) {
-        let Some(slot) = self.reserved.pop() else {
-            return;
-        };
         if self.dice.below(2) == 0 {
-            self.live.push(slot.publish());
-        } else {
+            self.publish();
+        } else if let Some(slot) = self.reserved.pop() {
             self.world.disown(slot.id(), self.me);
             slot.cancel();
+        }
+    }
+
+    fn publish(&mut self) {
+        if let Some(slot) = self.reserved.pop() {
+            self.live.push(slot.publish());
         }
     }
 
