@@ -10,7 +10,7 @@
 //! `push` and `collect` block on the limbo's lock; `take` only tries it.
 //!
 //! # Checked by
-//! `loom-tests/block.rs` (A1, A2), on the seam and on crossbeam-epoch; `tests/block.rs`.
+//! `loom-tests/block_epoch.rs` (A1, A2), on the seam and on crossbeam-epoch; `tests/block.rs`.
 
 use core::ops::DerefMut;
 

@@ -18,7 +18,7 @@
 //! `get` and `set` are wait-free: one load, one compare-exchange.
 //!
 //! # Checked by
-//! `loom-tests/block.rs` (CHAIN, by a canary in each box).
+//! `loom-tests/bitset.rs` (CHAIN, by a canary in each box).
 
 // Turns an address that was published by an atomic word back into a reference.
 #![allow(unsafe_code)]

@@ -14,7 +14,7 @@
 //! `take` is lock-free: the search goes over each word once, and is repeated a few times at most.
 //!
 //! # Checked by
-//! `loom-tests/block.rs`; `tests/stress_block.rs`; `proptests/block.rs`.
+//! `loom-tests/bitset.rs`; `tests/stress_block.rs`; `proptests/block.rs`.
 
 use core::fmt;
 use std::thread::available_parallelism;

@@ -29,7 +29,7 @@
 //! Wait-free but for `hide`, which is lock-free.
 //!
 //! # Checked by
-//! `loom-tests/block.rs` (W1, W2, LIVE, FREE, UNGUARD).
+//! `loom-tests/bitset.rs` (W1, W2, LIVE, FREE, UNGUARD).
 
 use super::{ALL, USABLE};
 use crate::sync::atomic::{AtomicU64, Ordering::*};

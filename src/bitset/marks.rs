@@ -31,7 +31,7 @@
 //! The others are lock-free: their compare-exchange fails only where another one succeeded.
 //!
 //! # Checked by
-//! `loom-tests/block.rs` (M1 to M3, FREE, SHOWN, HIDE); `proptests/block.rs`.
+//! `loom-tests/bitset.rs` (M1 to M3, FREE, SHOWN), `loom-tests/block_epoch.rs` (HIDE); `proptests/block.rs`.
 
 use core::fmt;
 

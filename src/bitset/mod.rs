@@ -25,7 +25,7 @@
 //! which is held within one call and never between calls.
 //!
 //! # Checked by
-//! `loom-tests/block.rs`; `proptests/block.rs`.
+//! `loom-tests/bitset.rs`, `loom-tests/block.rs`; `proptests/block.rs`.
 
 mod block;
 mod cell;

@@ -10,7 +10,7 @@
 //!   the same length that begins before it has it as well.
 //!
 //! # Checked by
-//! `loom-tests/block.rs` (R1: run against alloc, run against run); `proptests/block.rs`.
+//! `loom-tests/bitset.rs` (R1: run against alloc, run against run); `proptests/block.rs`.
 
 use super::block::Block;
 use super::parts::{Parts, Place};

@@ -19,7 +19,7 @@
 //! fails only where another succeeded, and a lease is tried once.
 //!
 //! # Checked by
-//! `loom-tests/block.rs` (I1, I2, I4, I5); `proptests/block.rs`; `tests/stress_block.rs`.
+//! `loom-tests/bitset.rs` (I1, I2, I4, I5); `proptests/block.rs`; `tests/stress_block.rs`.
 
 use super::block::Block;
 use super::cell::Mark;

@@ -20,7 +20,7 @@
 //! Wait-free.
 //!
 //! # Checked by
-//! `loom-tests/block.rs` (I3, L1, FULL, LEASE).
+//! `loom-tests/bitset.rs` (I3, L1, FULL, LEASE).
 
 use super::block::Block;
 use super::leaf::Leaf;
