@@ -1,7 +1,8 @@
 //! Atomics: the standard library's, or a checker's with the same API.
 //!
 //! Under loom a failing compare-exchange may return an old value, as the language allows: loom's
-//! own always sees the newest, so ours first loads with the failure ordering.
+//! own always sees the newest, so ours first loads (`loom-tests/litmus/src/checker.rs` shows what
+//! that finds, and what it found when it loaded with the failure ordering in every case).
 
 pub(crate) use core::sync::atomic::Ordering;
 
@@ -28,6 +29,8 @@ pub(crate) use wrapped::{AtomicBool, AtomicU64, AtomicUsize};
 #[cfg(any(all(loom, feature = "loom"), mapless_count))]
 mod wrapped {
     use super::Ordering;
+    #[cfg(all(loom, feature = "loom"))]
+    use super::Ordering::{Relaxed, Release};
 
     #[cfg(not(all(loom, feature = "loom")))]
     use core::sync::atomic as raw;
@@ -89,8 +92,14 @@ mod wrapped {
                     step();
                     #[cfg(all(loom, feature = "loom"))]
                     {
-                        let seen = self.0.load(failure);
+                        // Where only failure acquires, a load that does would also do so for a
+                        // success and hide that this lacks it: a fence on the way out instead.
+                        let late = failure != Relaxed && matches!(success, Relaxed | Release);
+                        let seen = self.0.load(if late { Relaxed } else { failure });
                         if seen != current {
+                            if late {
+                                raw::fence(failure);
+                            }
                             return Err(seen);
                         }
                     }
