@@ -160,7 +160,6 @@ impl<'a> Descent<'a> {
     }
 
     /// The range that contains `id`, if it does not stand inline in this slot.
-    #[inline(never)]
     fn elsewhere(self, root: &'a Link, id: u64) -> Option<Hit<'a>> {
         let near = if self.seen.word.is_empty() {
             let there = Self::at(self.node, self.node.slot_hinted(self.slot.first()));
@@ -213,8 +212,21 @@ pub(super) fn find<'a>(root: &'a Link, live: Live<'a>, id: u64) -> Option<Hit<'a
     }
     match descent.inline(id) {
         Some(hit) => Some(hit),
-        None => descent.elsewhere(root, id),
+        None => elsewhere(root, descent.seen, descent.node, descent.slot, id),
     }
+}
+
+/// [`Descent::elsewhere`]; word by word, so that nobody who does not come here has to put the
+/// words into memory.
+#[inline(never)]
+fn elsewhere<'a>(
+    root: &'a Link,
+    seen: Seen<'a>,
+    node: NodeRef<'a>,
+    slot: &'a Slot,
+    id: u64,
+) -> Option<Hit<'a>> {
+    Descent { seen, node, slot }.elsewhere(root, id)
 }
 
 /// The range that contains `id`, where the root's word is no node's.

@@ -137,6 +137,8 @@ pub(super) struct Node {
     pub(super) shape: Shape,
     /// How many ranges stand in the slots, or in buckets there.
     pub(super) load: Tally,
+    /// In how many slots there is a bucket.
+    pub(super) shared: Tally,
     /// How many nodes hang in the slots.
     pub(super) kids: Tally,
     /// Which maps have a bit.
@@ -341,12 +343,13 @@ impl Content {
 /// The caller owns it and publishes its word, once.
 pub(super) fn new_node(shape: Shape, mut fill: impl FnMut(u32) -> Content) -> Word {
     let fresh = Fresh::new(node_layout(shape));
-    let (mut load, mut kids, mut summary) = (0, 0, 0);
+    let (mut load, mut shared, mut kids, mut summary) = (0, 0, 0, 0);
     for word in 0..shape.maps() {
         let mut map = 0;
         for index in (64 * word..shape.slots()).take(64) {
             let content = fill(index);
             load += content.load;
+            shared += usize::from(content.word.is_bucket());
             kids += usize::from(content.word.is_node());
             map |= u64::from(!content.word.is_empty()) << (index % 64);
             let slot = Slot::new(content.word, content.first, content.value);
@@ -363,6 +366,7 @@ pub(super) fn new_node(shape: Shape, mut fill: impl FnMut(u32) -> Content) -> Wo
     let head = Node {
         shape,
         load: Tally::new(load),
+        shared: Tally::new(shared),
         kids: Tally::new(kids),
         summary: Map::new(summary),
         canary: Canary::new(),

@@ -210,7 +210,7 @@ impl<V: Value> RangeIndex<V> {
 
     /// How far into its range `id` lies, and the range's value: what allocators derive places of.
     #[cfg(feature = "alloc")]
-    #[inline]
+    #[inline(always)] // else the answer goes through memory
     pub(crate) fn offset_in(&self, id: ObjectId, guard: &Guard) -> Option<(u64, V)> {
         let hit = self.trie.view(guard).find(id.get())?;
         Some((id.get() - hit.first, value_of(hit)))

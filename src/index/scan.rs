@@ -125,7 +125,7 @@ impl Census {
         let (head, shape) = (node.head(), node.shape());
         let tag = (seen.word.shift(), seen.word.node_bits());
         assert_eq!(tag, (shape.shift(), shape.bits()), "W2");
-        let (mut load, mut kids) = (0, 0);
+        let (mut load, mut shared, mut kids) = (0, 0, 0);
         for word in 0..shape.maps() {
             let bit = head.summary.peek() >> word & 1 == 1;
             assert_eq!(bit, node.map(word).peek() != 0, "T1: the summary");
@@ -133,6 +133,7 @@ impl Census {
         for index in 0..shape.slots() {
             let slot = Spot::Slot(node, index);
             load += slot.load();
+            shared += usize::from(slot.seen().word.is_bucket());
             kids += usize::from(slot.seen().word.is_node());
             let before = self.ranges.len();
             self.visit(slot);
@@ -146,7 +147,8 @@ impl Census {
                 "H3 {shape:?} {index} {found:?}"
             );
         }
-        assert_eq!((load, kids), (head.load.get(), head.kids.get()), "P1");
+        let tallies = (head.load.get(), head.shared.get(), head.kids.get());
+        assert_eq!((load, shared, kids), tallies, "P1");
         assert!(load + kids > 0, "T1: an empty node");
     }
 }

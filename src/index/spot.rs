@@ -146,11 +146,16 @@ impl<'a> Spot<'a> {
     /// Takes what lies here out of the node's counts, or adds it.
     fn weigh(self, sum: impl Fn(usize, usize) -> usize) {
         let Self::Slot(node, _) = self else { return };
-        let (head, load) = (node.head(), self.load());
-        if self.seen().word.is_node() {
-            head.kids.set(sum(head.kids.get(), 1));
-        } else if load > 0 {
-            head.load.set(sum(head.load.get(), load));
+        let (head, word) = (node.head(), self.seen().word);
+        if word.is_empty() {
+            return;
+        }
+        if word.is_node() {
+            return head.kids.set(sum(head.kids.get(), 1));
+        }
+        head.load.set(sum(head.load.get(), self.load()));
+        if word.is_bucket() {
+            head.shared.set(sum(head.shared.get(), 1));
         }
     }
 

@@ -88,7 +88,7 @@ impl Trie {
     ///
     /// # Panics
     /// If the guard was made by another domain.
-    #[inline]
+    #[inline(always)]
     pub(super) fn view<'a>(&'a self, guard: &'a Guard) -> View<'a> {
         self.domain.check(guard);
         // SAFETY: S1 the guard is of this domain and lives during 'a; S2 the view keeps the

@@ -257,10 +257,17 @@ impl<'a> Change<'a> {
 }
 
 /// The shape that a node should have that holds more ranges than slots, if it can.
+///
+/// Only if they crowd in an eighth of its slots: a few slots that hold many are better off with
+/// nodes of their own.
 fn crowded(node: NodeRef<'_>) -> Option<Shape> {
-    let head = node.head();
-    let crowded = head.load.get() >= node.shape().slots() as usize && head.kids.get() == 0;
-    if crowded { node.shape().finer() } else { None }
+    let (head, slots) = (node.head(), node.shape().slots() as usize);
+    let everywhere = head.load.get() >= slots && head.shared.get() >= slots / 8;
+    if everywhere && head.kids.get() == 0 {
+        node.shape().finer()
+    } else {
+        None
+    }
 }
 
 /// Whether most slots of a node have held a range that is gone.

@@ -61,7 +61,11 @@ const NUDGES: usize = if SMALL { 2 } else { 4 };
 /// # let _ = (sizes.len(), names.len(), guard);
 /// ```
 #[derive(Clone)]
-pub struct Domain(Arc<Inner>);
+pub struct Domain {
+    /// That of `inner`, where a lookup finds it without a step.
+    id: DomainId,
+    inner: Arc<Inner>,
+}
 
 struct Inner {
     id: DomainId,
@@ -108,10 +112,9 @@ impl Domain {
     }
 
     fn over(collector: Collector) -> Self {
-        Self(Arc::new(Inner {
-            id: DomainId::next(),
-            collector,
-        }))
+        let id = DomainId::next();
+        let inner = Arc::new(Inner { id, collector });
+        Self { id, inner }
     }
 
     /// Enters the domain: what is reachable now stays in memory until the guard is dropped.
@@ -126,8 +129,8 @@ impl Domain {
     #[inline]
     pub fn pin(&self) -> Guard {
         Guard {
-            domain: self.0.id,
-            inner: handles::pin(&self.0),
+            domain: self.id,
+            inner: handles::pin(&self.inner),
         }
     }
 
@@ -136,7 +139,7 @@ impl Domain {
     /// Without any guard alive, what was sealed before the call is ripe after it.
     pub(crate) fn nudge(&self) {
         #[cfg(all(loom, feature = "loom"))]
-        if self.0.collector.is_eager() {
+        if self.inner.collector.is_eager() {
             return;
         }
         for _ in 0..NUDGES {
@@ -145,9 +148,9 @@ impl Domain {
     }
 
     /// Panics unless `guard` was made by this domain.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check(&self, guard: &Guard) {
-        if guard.domain != self.0.id {
+        if guard.domain != self.id {
             foreign_guard();
         }
     }
@@ -162,7 +165,7 @@ fn foreign_guard() -> ! {
 
 impl fmt::Debug for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Domain({})", self.0.id.0)
+        write!(f, "Domain({})", self.id.0)
     }
 }
 
