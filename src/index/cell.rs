@@ -6,14 +6,15 @@
 //! Map     [64 bits]                  which slots are occupied, or which maps have a bit
 //! Slot    [link | first | value]     first and value belong to an inline range; while there never
 //!                                    was one, first is a hint: where to look for the floor
-//! Entry   [first | len | value]      one of a bucket; first = u64::MAX while it is unused
+//! First   [first]                    a bucket's ranges: where each begins, u64::MAX while unused,
+//! Rest    [len | value]              in one row, and the rest of each in another
 //! ```
 //! Only the holder of the writers' lock stores; so stores are plain, and its own loads relaxed.
 //!
 //! # Invariants
 //! * C1  Once a slot's word was inline, its `first` is never written again: a slot that held a
 //!   range inline never holds another, and no hint.
-//! * C2  An entry's `len` is written once, before its `first`, which is written once.
+//! * C2  The `len` in a bucket is written once, before its `first`, which is written once.
 //! * C3  A bit of a map is set before its slot's word is stored, and cleared after the word is
 //!   empty again; a bit of a summary is set while its map has a bit, and cleared after that.
 //! * C4  A hint proves nothing: whatever it leads to proves itself, or is passed over.
@@ -22,7 +23,7 @@
 //! | edge  | released by                    | acquired by                | what crosses             |
 //! |-------|--------------------------------|----------------------------|--------------------------|
 //! | WORD  | `Link::publish`                | `Link::read`               | all that the writer did: fresh nodes, `first`, `value`, earlier changes elsewhere |
-//! | ENTRY | `Entry::publish`               | `Entry::first`             | `len`, `value`; earlier changes elsewhere |
+//! | ENTRY | `First::publish`               | `First::read`              | `len`, `value`; earlier changes elsewhere |
 //! | VALUE | `Value::replace`               | `Value::load`              | what the caller wrote before it replaced a value |
 //! | MAP   | `Map::raise`, `Map::clear`     | `Map::read`                | the words that had become empty before a bit fell |
 //!
@@ -209,46 +210,46 @@ impl Slot {
     }
 }
 
-/// One range of a bucket.
+/// Where a range of a bucket begins.
 #[derive(Debug)]
-pub(super) struct Entry {
-    first: AtomicU64,
+pub(super) struct First(AtomicU64);
+
+impl First {
+    /// Holds no range: above every id.
+    pub(super) const UNUSED: u64 = u64::MAX;
+
+    pub(super) fn new(first: u64) -> Self {
+        Self(AtomicU64::new(first))
+    }
+
+    /// The first id, or [`First::UNUSED`], as a reader sees it.
+    #[inline]
+    pub(super) fn read(&self) -> u64 {
+        // Acquire [ENTRY]: see the length, the value, and all that the writer did before.
+        self.0.load(Acquire)
+    }
+
+    /// The linearization point of an insert behind the others, whose rest is written. Only under
+    /// the lock.
+    pub(super) fn publish(&self, first: u64) {
+        // Release [ENTRY]: length and value are there, and earlier changes come first.
+        self.0.store(first, Release);
+    }
+}
+
+/// How long a range of a bucket is, and its value.
+#[derive(Debug)]
+pub(super) struct Rest {
     len: AtomicU64,
     pub(super) value: Value,
 }
 
-impl Entry {
-    /// The `first` of an entry that holds no range: above every id.
-    pub(super) const UNUSED: u64 = u64::MAX;
-
+impl Rest {
     pub(super) fn new(item: Item) -> Self {
         Self {
-            first: AtomicU64::new(item.first),
             len: AtomicU64::new(item.len),
             value: Value::new(item.value),
         }
-    }
-
-    pub(super) fn unused() -> Self {
-        Self::new(Item {
-            first: Self::UNUSED,
-            ..Item::NONE
-        })
-    }
-
-    pub(super) fn item(&self) -> Item {
-        Item {
-            first: self.first(),
-            len: self.len(),
-            value: self.value.load(),
-        }
-    }
-
-    /// The first id, or [`Entry::UNUSED`], as a reader sees it.
-    #[inline]
-    pub(super) fn first(&self) -> u64 {
-        // Acquire [ENTRY]: see the length, the value, and all that the writer did before.
-        self.first.load(Acquire)
     }
 
     #[inline]
@@ -257,12 +258,10 @@ impl Entry {
         self.len.load(Relaxed)
     }
 
-    /// Fills an unused entry: the linearization point of an insert. Only under the lock.
-    pub(super) fn publish(&self, item: Item) {
+    /// Writes the rest of a range whose `first` will be published.
+    pub(super) fn prepare(&self, item: Item) {
         // Relaxed: the store of `first` publishes it.
         self.len.store(item.len, Relaxed);
         self.value.prepare(item.value);
-        // Release [ENTRY]: length and value are there, and earlier changes come first.
-        self.first.store(item.first, Release);
     }
 }

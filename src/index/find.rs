@@ -29,8 +29,8 @@
 //! # Checked by
 //! `loom-tests/index.rs` (F1, F3); `tests/counted.rs` (progress); `proptests/index.rs`.
 
-use super::cell::{Entry, Item, Link, Slot, Value};
-use super::heap::{BucketRef, Live, NodeRef, Seen};
+use super::cell::{First, Item, Link, Rest, Slot, Value};
+use super::heap::{BucketRef, Live, NodeRef, Seen, prefetch_all};
 use super::walk::{self, Floor, Step};
 use super::word::Word;
 
@@ -60,11 +60,11 @@ impl<'a> Hit<'a> {
     }
 
     #[inline]
-    pub(super) fn entry(first: u64, entry: &'a Entry) -> Self {
+    pub(super) fn in_bucket(first: u64, rest: &'a Rest) -> Self {
         Self {
             first,
-            len: entry.len(),
-            value: &entry.value,
+            len: rest.len(),
+            value: &rest.value,
         }
     }
 
@@ -86,35 +86,34 @@ impl<'a> Hit<'a> {
 impl<'a> BucketRef<'a> {
     /// The ranges, in order.
     pub(super) fn items(self) -> impl Iterator<Item = Item> + 'a {
-        let used = |entry: &&Entry| entry.first() != Entry::UNUSED;
-        self.entries.iter().take_while(used).map(Entry::item)
+        self.hits().map(|hit| hit.item())
+    }
+
+    fn hits(self) -> impl Iterator<Item = Hit<'a>> {
+        let firsts = self.firsts.iter().map(First::read);
+        let used = firsts.take_while(|&first| first != First::UNUSED);
+        used.zip(self.rests)
+            .map(|(first, rest)| Hit::in_bucket(first, rest))
     }
 
     pub(super) fn len(self) -> usize {
-        let firsts = self.entries.iter().map(Entry::first);
-        firsts.take_while(|&first| first != Entry::UNUSED).count()
+        self.firsts
+            .partition_point(|first| first.read() != First::UNUSED)
     }
 
     /// The last range that starts at or before `id`.
     #[inline]
     pub(super) fn floor(self, id: u64) -> Option<Hit<'a>> {
-        let mut found = None;
-        for entry in self.entries {
-            let first = entry.first();
-            if first <= id {
-                found = Some((first, entry));
-            }
-        }
-        found.map(|(first, entry)| Hit::entry(first, entry))
+        prefetch_all(self.firsts);
+        let after = self.firsts.partition_point(|first| first.read() <= id);
+        let at = after.checked_sub(1)?;
+        let (first, rest) = (self.firsts.get(at)?, self.rests.get(at)?);
+        Some(Hit::in_bucket(first.read(), rest))
     }
 
     /// The first range that starts at or after `id`.
     pub(super) fn ceiling(self, id: u64) -> Option<Hit<'a>> {
-        self.entries
-            .iter()
-            .map(|entry| (entry.first(), entry))
-            .find(|&(first, _)| first >= id && first != Entry::UNUSED)
-            .map(|(first, entry)| Hit::entry(first, entry))
+        self.hits().find(|hit| hit.first >= id)
     }
 }
 
@@ -189,12 +188,14 @@ impl<'a> Descent<'a> {
     /// A node that covers the id and was found by its bits is the right one: the nodes above it
     /// cover more (H3), so none of them led astray.
     fn near(self, id: u64) -> Option<Step<'a>> {
+        if let Some(hit) = walk::beside::<Floor>(self.seen, Some(self.slot), id) {
+            // The node covers what it holds, so its header need not be asked.
+            let covers = self.node.seen.word.covers_both(hit.first, id);
+            return covers.then_some(Step::Found(hit));
+        }
         let shape = self.node.shape();
         if !shape.covers(id) {
             return None;
-        }
-        if let Some(hit) = walk::beside::<Floor>(self.seen, Some(self.slot), id) {
-            return Some(Step::Found(hit));
         }
         walk::sideways::<Floor>(self.node, shape.index_of(id))
     }
@@ -227,6 +228,19 @@ fn elsewhere<'a>(
     id: u64,
 ) -> Option<Hit<'a>> {
     Descent { seen, node, slot }.elsewhere(root, id)
+}
+
+/// The last range that starts at or before `id`, if it lies where a lookup of `id` arrives: no
+/// header and no map is looked at but the last node's. For the holder of the writers' lock.
+pub(super) fn floor_nearby<'a>(root: &'a Link, live: Live<'a>, id: u64) -> Option<Hit<'a>> {
+    let mut descent = Descent::into(live.read(root), id)?;
+    while let Some(next) = descent.step(id) {
+        descent = next;
+    }
+    match descent.near(id)? {
+        Step::Found(hit) => Some(hit),
+        _ => None,
+    }
 }
 
 /// The range that contains `id`, where the root's word is no node's.

@@ -113,10 +113,11 @@ impl<'a> Spot<'a> {
     /// Adds a range behind those of the bucket that lies here, if there is room.
     pub(super) fn append(self, bucket: BucketRef<'a>, item: Item) -> bool {
         let len = bucket.len();
-        if len == bucket.entries.len() || bucket.entries[len - 1].first() > item.first {
+        if len == bucket.firsts.len() || bucket.firsts[len - 1].read() > item.first {
             return false;
         }
-        bucket.entries[len].publish(item);
+        bucket.rests[len].prepare(item);
+        bucket.firsts[len].publish(item.first);
         if let Self::Slot(node, _) = self {
             node.head().load.set(node.head().load.get() + 1);
         }

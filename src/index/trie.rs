@@ -190,6 +190,11 @@ impl<'a> View<'a> {
         self.live.read(&slot.link)
     }
 
+    /// As `find::floor_nearby`.
+    pub(super) fn floor_nearby(self, id: u64) -> Option<Hit<'a>> {
+        find::floor_nearby(self.root, self.live, id)
+    }
+
     pub(super) fn nearest<S: Side>(self, id: u64) -> Option<Hit<'a>> {
         walk::nearest::<S>(self.root, self.live, id)
     }

@@ -132,6 +132,15 @@ impl Word {
         (id >> self.shift() & mask) as usize
     }
 
+    /// Whether the node that a node's word names covers `id`, given that it covers `covered`.
+    #[inline]
+    pub(super) const fn covers_both(self, covered: u64, id: u64) -> bool {
+        match (covered ^ id).checked_shr(self.shift() + self.node_bits()) {
+            Some(above) => above == 0,
+            None => true,
+        }
+    }
+
     /// The address of the node that a node's word names.
     #[inline]
     pub(super) const fn node_address(self) -> usize {

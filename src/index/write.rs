@@ -106,7 +106,9 @@ impl<'a> Change<'a> {
 
     /// The last range that shares an id with `item`.
     fn overlapped(&self, item: Item) -> Option<Item> {
-        let near = self.view.nearest::<Floor>(item.last())?.item();
+        let nearby = self.view.floor_nearby(item.last());
+        let near = nearby.or_else(|| self.view.nearest::<Floor>(item.last()));
+        let near = near?.item();
         (near.last() >= item.first).then_some(near)
     }
 
