@@ -118,15 +118,17 @@ fn a_reclaimed_slot_waits_for_its_reader_3() {
         || {
             let world = World::new(&Domain::new());
             let mine = world.take().unwrap();
+            let reclaimer = beside(&world, move |world| {
+                if world.reclaim(mine).is_ok() {
+                    world.slots.collect();
+                    world.take();
+                    world.take();
+                }
+            });
             let reader = beside(&world, move |world| world.look(mine));
-            let hider = beside(&world, move |world| world.slots.hide(mine).unwrap());
-            if world.reclaim(mine).is_ok() {
-                world.slots.collect();
-                world.take();
-                world.take();
-            }
+            world.slots.hide(mine).unwrap();
+            reclaimer.join().unwrap();
             reader.join().unwrap();
-            hider.join().unwrap();
         },
     );
 }

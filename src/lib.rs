@@ -65,6 +65,13 @@ pub use id::{
 pub use index::*;
 pub use sync::epoch::{Domain, Guard};
 
+/// What the models in `loom-tests/` look at by itself.
+#[cfg(all(loom, feature = "loom", feature = "alloc"))]
+#[doc(hidden)]
+pub mod models {
+    pub use crate::bitset::Row;
+}
+
 /// How many atomic operations the calling thread has done; for tests of progress guarantees.
 #[cfg(mapless_count)]
 #[doc(hidden)]

@@ -19,7 +19,7 @@
 //! `iter` is wait-free for as many steps as there are blocks.
 //!
 //! # Checked by
-//! `loom-tests/omni.rs` (LIST, T2); `tests/stress_omni.rs`.
+//! `loom-tests/bitset.rs` (LIST), `loom-tests/omni.rs` (LIST, T2); `tests/stress_omni.rs`.
 #![allow(unsafe_code)] // links are addresses of blocks; T2 and the owner's epochs keep them alive
 
 use core::fmt;
@@ -96,6 +96,51 @@ fn follow<'a>(word: u64) -> Option<&'a Block> {
     // SAFETY: S1 of `push`: under the lock the block is in the list; else it was when the
     // guard was taken, or later (T2).
     BlockRef::from_word(word).map(|block| unsafe { block.get() })
+}
+
+/// The list by itself, for its models: one thread owns it, others walk.
+#[cfg(all(loom, feature = "loom"))]
+#[derive(Debug)]
+pub struct Row {
+    list: BlockList,
+    domain: crate::sync::epoch::Domain,
+}
+
+#[cfg(all(loom, feature = "loom"))]
+#[allow(missing_docs, clippy::missing_panics_doc, clippy::new_without_default)]
+impl Row {
+    pub fn new() -> Self {
+        let (list, domain) = (BlockList::new(), crate::sync::epoch::Domain::new());
+        Self { list, domain }
+    }
+
+    /// Puts a block of one slot in front. It is never freed: executions are short.
+    pub fn push(&self, id: crate::id::ObjectId) {
+        let block = Block::new(super::Span {
+            first_id: id,
+            first_offset: crate::id::FileOffset::ZERO,
+            slot_size: crate::id::ByteLen::new(8),
+            last: crate::id::SlotIndex::ZERO,
+            class: 0,
+        });
+        // SAFETY: S1 it is never freed; S2 it is new.
+        unsafe { self.list.push(block.leak()) };
+    }
+
+    pub fn pin(&self) -> Guard {
+        self.domain.pin()
+    }
+
+    pub fn remove(&self, id: crate::id::ObjectId, guard: &Guard) {
+        let mut blocks = self.list.iter(None, guard);
+        let block = blocks.find(|block| block.id(crate::id::SlotIndex::ZERO) == id);
+        self.list.remove(block.expect("it was pushed"));
+    }
+
+    /// Looks at every block; how many there were.
+    pub fn walk(&self) -> usize {
+        self.list.iter(None, &self.pin()).count()
+    }
 }
 
 impl fmt::Debug for BlockList {

@@ -43,6 +43,8 @@ pub(crate) use block::{Block, BlockBox, BlockRef, Span};
 pub(crate) use cell::Mark;
 pub(crate) use cursor::{BlockSource, Cursor, Cursors};
 pub(crate) use list::BlockList;
+#[cfg(all(loom, feature = "loom"))]
+pub use list::Row;
 pub(crate) use slots::{State, Want};
 
 use crate::sync::SMALL;
