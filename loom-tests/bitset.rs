@@ -77,7 +77,7 @@ impl World {
         let mut world = Self::new(slots);
         for _ in 0..2 {
             // SAFETY: S1 the handle goes before the allocator, which does not move.
-            let slots: &'static BlockAllocator = unsafe { &*(&raw const *world.slots) };
+            let slots: &'static BlockAllocator = unsafe { &*core::ptr::from_ref(&*world.slots) };
             let handle = slots.local();
             drop(handle.reserve().unwrap());
             slots.free(handle.alloc().unwrap()).unwrap();

@@ -37,7 +37,7 @@ use crate::sync::epoch::{Domain, Guard};
 /// are never handed out again if they were retired (or hidden and reclaimed); [`free`](Self::free)
 /// is for callers who know that nobody looks.
 ///
-/// Memory: about 180 bytes, a bit a slot, 3 bits for every 64 slots, 128 bytes a stripe; and at
+/// Memory: about 310 bytes, a bit a slot, 4 bits for every 64 slots, 128 bytes a stripe; and at
 /// most a few bytes for each slot that was reserved, hidden or retired at the same time as
 /// others, kept until the allocator is dropped.
 ///
@@ -79,6 +79,7 @@ impl BlockAllocator {
         Self { core }
     }
 
+    #[inline]
     fn block(&self) -> &Block {
         &self.core.block
     }
@@ -153,7 +154,7 @@ impl BlockAllocator {
     /// A handle with a stripe of its own.
     #[must_use]
     pub fn local(&self) -> LocalAlloc<'_> {
-        LocalAlloc::new(self, self.core.cursors.local())
+        LocalAlloc::new(self, self.core.own_cursor())
     }
 
     // ---------------------------------------------------------------- giving slots back

@@ -17,12 +17,15 @@ use core::ops::DerefMut;
 use super::error::AllocError;
 use crate::bitset::{Block, BlockBox, BlockSource, Cursor, Cursors, Mark, Want};
 use crate::id::SlotIndex;
+use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::epoch::{Domain, Guard, Limbo};
 use crate::sync::lock::Mutex;
 
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) cursors: Cursors,
+    cursors: Cursors,
+    /// How many cursors were given to handles.
+    owned: AtomicU64,
     pub(super) block: BlockBox,
     pub(super) domain: Domain,
     limbo: Mutex<Limbo<SlotIndex>>,
@@ -43,16 +46,24 @@ impl Core {
     pub(super) fn new(block: BlockBox, cursors: Cursors, domain: Domain) -> Self {
         Self {
             cursors,
+            owned: AtomicU64::new(0),
             block,
             domain,
             limbo: Mutex::new(Limbo::new()),
         }
     }
 
+    /// A cursor for a handle.
+    pub(super) fn own_cursor(&self) -> Cursor {
+        // Relaxed: only that the numbers differ is wanted.
+        let nth = self.owned.fetch_add(1, Relaxed);
+        self.cursors.own(nth as usize)
+    }
+
     /// Takes a free slot.
     #[inline]
-    pub(super) fn take(&self, local: Option<&Cursor>, want: Want) -> Result<SlotIndex, AllocError> {
-        let cursor = local.unwrap_or_else(|| self.cursors.mine());
+    pub(super) fn take(&self, own: Option<&Cursor>, want: Want) -> Result<SlotIndex, AllocError> {
+        let cursor = own.unwrap_or_else(|| self.cursors.mine());
         let taken = cursor.take(self, want, |_, slot| slot);
         match taken {
             Some(slot) => Ok(slot),

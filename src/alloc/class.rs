@@ -2,9 +2,10 @@
 //!
 //! # Shape
 //! ```text
-//! cursors ─> words of blocks          alloc: a pin, a look at the index, one read-modify-write
+//! cursors ─> words of blocks          alloc: a pin, a look at the index, one read-modify-write;
+//!                                       beside those of the classes made before and after it
 //! blocks     newest ─> .. ─> oldest     looked through when a word runs out
-//! limbo      retired slots            behind a lock; free again after the epoch
+//! limbo      retired slots            behind a lock, made for the first; free after the epoch
 //! ```
 //!
 //! # Invariants
@@ -42,7 +43,8 @@ pub(crate) struct Class {
     slots: AtomicU64,
     /// An unused block that is kept, so that one object to and fro does not make and break ranges.
     spare: Mutex<Option<ObjectId>>,
-    limbo: Mutex<Limbo<Retired>>,
+    /// Made when a slot is retired for the first time.
+    limbo: Mutex<Option<Box<Limbo<Retired>>>>,
 }
 
 /// A class's blocks as the cursors look through them.
@@ -81,17 +83,22 @@ impl BlockSource for Blocks<'_> {
 }
 
 impl Class {
-    pub(crate) fn new(slot_size: ByteLen, number: u32, stripes: Option<usize>) -> Self {
+    pub(crate) fn new(slot_size: ByteLen, number: u32, cursors: Cursors) -> Self {
         Self {
             slot_size,
             number,
-            cursors: Cursors::new(stripes),
+            cursors,
             blocks: BlockList::new(),
             cursor: AtomicU64::new(0),
             slots: AtomicU64::new(0),
             spare: Mutex::new(None),
-            limbo: Mutex::new(Limbo::new()),
+            limbo: Mutex::new(None),
         }
+    }
+
+    /// Cursors for one more class; as `Cursors::beside`.
+    pub(crate) fn cursors_beside(&self) -> Cursors {
+        self.cursors.beside()
     }
 
     pub(crate) fn slot_size(&self) -> ByteLen {
@@ -236,7 +243,10 @@ impl Class {
     /// Lets a retired slot wait for the readers.
     pub(crate) fn retire(&self, directory: &Directory, retired: Retired, guard: &Guard) {
         let bytes = usize::try_from(retired.bytes().get()).unwrap_or(usize::MAX);
-        self.limbo.lock().push(retired, bytes, guard);
+        let mut limbo = self.limbo.lock();
+        let waiting = limbo.get_or_insert_with(|| Box::new(Limbo::new()));
+        waiting.push(retired, bytes, guard);
+        drop(limbo);
         self.reap(directory);
     }
 
@@ -255,19 +265,27 @@ impl Class {
     }
 
     fn take_ripe(&self) -> Option<Vec<Retired>> {
-        self.limbo.lock().take_ripe()
+        self.limbo.lock().as_mut()?.take_ripe()
     }
 
     /// Moves the epoch on, then as `reap`.
     pub(crate) fn collect(&self, directory: &Directory) -> bool {
-        if self.limbo.lock().len() == 0 {
+        if !self.is_waiting() {
             return false;
         }
         let guard = directory.domain().pin();
-        self.limbo.lock().seal(&guard);
+        if let Some(limbo) = self.limbo.lock().as_mut() {
+            limbo.seal(&guard);
+        }
         drop(guard);
         directory.domain().nudge();
         self.reap(directory)
+    }
+
+    /// Whether slots wait for readers.
+    fn is_waiting(&self) -> bool {
+        let limbo = self.limbo.lock();
+        limbo.as_ref().is_some_and(|limbo| limbo.len() != 0)
     }
 
     /// How many bytes the class has beside its blocks.

@@ -27,7 +27,7 @@ use super::gaps::SpaceError;
 use super::omni_live::OmniLiveIds;
 use super::published::Published;
 use super::snapshot::{self, AllocatorSnapshot, RestoreError};
-use crate::bitset::{Mark, Want};
+use crate::bitset::{Cursors, Mark, Want};
 use crate::id::{ByteLen, Extent, FileOffset, IdRange, ObjectId, SlotIndex};
 use crate::sync::epoch::{Domain, Guard};
 
@@ -67,7 +67,7 @@ impl OmniBuilder {
     }
 
     /// How many threads may allocate in one class without meeting, rounded up to a power of two
-    /// (as many as the machine has processors, at most 16).
+    /// (as many as the machine has processors, at most 16). A stripe takes some 26 bytes a class.
     pub fn stripes(self, stripes: usize) -> Self {
         let stripes = Some(stripes.clamp(1, 1 << 10));
         Self { stripes, ..self }
@@ -109,7 +109,11 @@ impl OmniBuilder {
     /// As [`BasicBuilder::build`].
     pub fn build(self) -> Result<OmniBlockAllocator, SpaceError> {
         let root = self.root.build()?;
-        let class = |size, number| Class::new(size, number, self.stripes);
+        let mut cursors = Cursors::new(self.stripes);
+        let mut class = |size, number| {
+            let next = cursors.beside();
+            Class::new(size, number, core::mem::replace(&mut cursors, next))
+        };
         let large = class(ByteLen::ZERO, NO_CLASS);
         let sorted = self.classes.as_slice().iter().zip(0..);
         let sorted = sorted.map(|(&size, number)| Arc::new(class(size, number)));
@@ -118,7 +122,6 @@ impl OmniBuilder {
             large,
             table: Published::new(table),
             growth: self.growth,
-            stripes: self.stripes,
             root,
         })
     }
@@ -200,7 +203,6 @@ pub struct OmniBlockAllocator {
     table: Published<Table>,
     large: Class,
     growth: Box<dyn Growth>,
-    stripes: Option<usize>,
     root: BasicAllocator,
 }
 
@@ -652,7 +654,8 @@ impl OmniBlockAllocator {
                 return Err(ClassError::TooMany);
             }
             let number = table.by_size.len() as u32;
-            let class = Class::new(size, number, self.stripes);
+            let newest = table.by_number.last().map_or(&self.large, |class| class);
+            let class = Class::new(size, number, newest.cursors_beside());
             let mut by_size = table.by_size.clone();
             by_size.insert(at, Arc::new(class));
             Ok(Table::new(by_size))

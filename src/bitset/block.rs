@@ -2,13 +2,14 @@
 //!
 //! # Shape
 //! ```text
-//! [ head: first id, first offset, slot size, last slot, class, parts, marks, next ] [ words: parts.rs ]
+//! [ head: first id, first offset, slot size, last slot, class, marks, next ] [ words: parts.rs ]
+//!   48 bytes                                                                    8 bytes each
 //! ```
 //! One allocation, with a thin pointer to it ([`BlockRef`]): the address of a leaf word is the
 //! pointer plus a constant and the slot, so that the look at a bit waits for no field of the head.
 //!
 //! # Invariants
-//! * B1  `words` is as long as `parts` says; neither changes.
+//! * B1  `words` is as long as the parts of the last slot say; neither changes.
 //!
 //! # Checked by
 //! The unit tests below; everything above it.
@@ -39,7 +40,6 @@ pub(crate) struct Block {
 /// What a block knows besides its bits.
 pub(super) struct Head {
     span: Span,
-    parts: Parts,
     pub(super) marks: Marks,
     pub(super) grave: Canary,
     /// The next block of the same owner; `list.rs`.
@@ -67,6 +67,13 @@ impl Span {
         // Within the space: the maker saw to it for the last slot.
         let offset = self.first_offset.get() + u64::from(slot.get()) * self.slot_size.get();
         Extent::new(FileOffset::new(offset), self.slot_size)
+    }
+}
+
+impl Head {
+    #[inline]
+    fn parts(&self) -> Parts {
+        Parts::of(self.span.last.get())
     }
 }
 
@@ -103,7 +110,6 @@ impl Block {
         };
         let head = Head {
             span,
-            parts,
             marks: Marks::new(),
             grave: Canary::new(),
             next: AtomicU64::new(0),
@@ -118,7 +124,19 @@ impl Block {
 
     #[inline]
     pub(super) fn parts(&self) -> Parts {
-        self.head.parts
+        self.head.parts()
+    }
+
+    /// A leaf word.
+    #[inline]
+    pub(super) fn leaf(&self, word: usize) -> Leaf<'_> {
+        assert!(
+            self.parts().has_leaf(word),
+            "B1: there is no such leaf word"
+        );
+        // SAFETY: S1 within `words`: its leaves come first (B1), and this is one of them. A look
+        // at its length would cost a division.
+        Leaf(unsafe { self.words.get_unchecked(word) })
     }
 
     pub(super) fn link(&self) -> &AtomicU64 {
@@ -189,7 +207,9 @@ impl BlockRef {
     /// S1: the block is not freed as long as `'a`.
     #[inline]
     pub(crate) unsafe fn get<'a>(self) -> &'a Block {
-        let wide = self.wide();
+        // SAFETY: S1 alive, by the caller; S2 `span` never changes, so no write races.
+        let parts = unsafe { self.0.as_ref() }.parts();
+        let wide = self.wide(parts.words());
         // SAFETY: S1 alive, by the caller; S2 the length is the one it was made with (B1);
         // S3 nobody has a `&mut Block` while shared pointers to it are about.
         unsafe { &*wide }
@@ -205,7 +225,7 @@ impl BlockRef {
         // SAFETY: S1 alive, by the caller; nobody has a `&mut` to a shared block.
         let head = unsafe { self.0.as_ref() };
         head.grave.touch();
-        let place = head.parts.place(slot.get());
+        let place = head.parts().place(slot.get());
         // SAFETY: S1 the words begin where the head ends: its size is a multiple of a word's
         // alignment, by `Layout::extend` in `build`.
         let words = unsafe { self.0.add(1) }.cast::<AtomicU64>();
@@ -217,12 +237,9 @@ impl BlockRef {
         live.then(|| head.span.extent(slot))
     }
 
-    /// The pointer with the length that its head tells.
+    /// The pointer with the number of words.
     #[inline]
-    fn wide(self) -> *mut Block {
-        // SAFETY: S1 alive, by the callers; S2 `parts` never changes, so no write races.
-        let parts = unsafe { (*self.0.as_ptr()).parts };
-        let words = parts.words();
+    fn wide(self, words: usize) -> *mut Block {
         ptr::slice_from_raw_parts_mut(self.0.as_ptr().cast::<AtomicU64>(), words) as *mut Block
     }
 
@@ -231,12 +248,18 @@ impl BlockRef {
     /// # Safety
     /// S1: it came from [`BlockBox::leak`], is not freed yet, and nobody looks at it any more.
     pub(crate) unsafe fn free(self) {
-        drop(BlockBox(self));
+        // SAFETY: S1 alive until the next line, by the caller.
+        let words = unsafe { self.get() }.words.len();
+        drop(BlockBox { block: self, words });
     }
 }
 
 /// An owned block, at an address that stays.
-pub(crate) struct BlockBox(BlockRef);
+pub(crate) struct BlockBox {
+    block: BlockRef,
+    /// How many it has: here, it need not be found out at each look.
+    words: usize,
+}
 
 impl BlockBox {
     fn build(head: Head, words: usize, word: impl Fn(usize) -> AtomicU64) -> Self {
@@ -259,12 +282,13 @@ impl BlockBox {
             // SAFETY: S1 as above; S2 aligned, by the layout.
             unsafe { place.write(word(i)) };
         }
-        Self(BlockRef(raw.cast()))
+        let block = BlockRef(raw.cast());
+        Self { block, words }
     }
 
     /// Gives up ownership; [`BlockRef::free`] takes it.
     pub(crate) fn leak(self) -> BlockRef {
-        core::mem::ManuallyDrop::new(self).0
+        core::mem::ManuallyDrop::new(self).block
     }
 }
 
@@ -273,14 +297,16 @@ impl Deref for BlockBox {
 
     #[inline]
     fn deref(&self) -> &Block {
-        // SAFETY: S1 the block lives until this box is dropped.
-        unsafe { self.0.get() }
+        let wide = self.block.wide(self.words);
+        // SAFETY: S1 the block lives until this box is dropped; S2 the length is the one it was
+        // made with; S3 nobody has a `&mut Block`.
+        unsafe { &*wide }
     }
 }
 
 impl Drop for BlockBox {
     fn drop(&mut self) {
-        let wide = self.0.wide();
+        let wide = self.block.wide(self.words);
         // SAFETY: S1 allocated in `build` with the layout that a `Block` of so many words has
         // (`repr(C)`, padded to its alignment), by the same allocator; S2 dropped once, here.
         drop(unsafe { Box::from_raw(wide) });
@@ -318,14 +344,17 @@ mod tests {
 
     #[test]
     fn a_block_is_little_more_than_its_bits() {
-        assert!(size_of_val(&*Block::new(span(1))) <= 96);
-        assert!(size_of_val(&*Block::new(span(32_768))) <= 4096 + 384);
+        let bytes = |slots| size_of_val(&*Block::new(span(slots)));
+        assert_eq!([bytes(1), bytes(63), bytes(64)], [64, 64, 72]);
+        // 21 leaf words and one above; 22 and three.
+        assert_eq!([bytes(1280), bytes(1281)], [48 + 22 * 8, 48 + 25 * 8]);
+        assert!(bytes(32_768) <= 4096 + 336);
     }
 
     #[test]
     fn a_thin_pointer_finds_the_whole_block() {
         let block = Block::new(span(1000));
-        let word = block.0.to_word();
+        let word = block.block.to_word();
         let again = BlockRef::from_word(word).unwrap();
         // SAFETY: S1 `block` lives.
         let seen = unsafe { again.get() };

@@ -2,9 +2,13 @@
 //!
 //! # Shape
 //! ```text
-//! cursors  [block | word]  x N     a thread uses the one of its number; a handle has one of its own
+//! bench    [5 cursors][5 cursors] ..  x N    a thread has the cache lines of its number, and there one
+//!             |                             cursor for each owner; a handle has one of its own
+//!          [block | word]
 //! block    |  part 0  |  part 1  | ..  N parts: each cursor goes round in one while that has room
 //! ```
+//! Owners side by side (size classes) share the cache lines of one thread, never those of two.
+//!
 //! A cursor is a hint and gives no right to anything: nothing is held by it, so nothing is stranded
 //! by a thread that exits, panics or sleeps. It keeps threads out of each other's cache lines: each
 //! takes slots one word after the other, and comes round in its part of the block while nearly
@@ -17,6 +21,7 @@
 //! `loom-tests/bitset.rs`; `tests/stress_block.rs`; `proptests/block.rs`.
 
 use core::fmt;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use crossbeam_utils::CachePadded;
@@ -49,9 +54,9 @@ pub(crate) struct Cursor {
     block: AtomicU64,
     word: AtomicU64,
     /// Which cursor it is.
-    number: usize,
+    number: u32,
     /// How many there are: into so many parts a block is divided.
-    parts: usize,
+    parts: u32,
 }
 
 impl Cursor {
@@ -60,8 +65,8 @@ impl Cursor {
             block: AtomicU64::new(0),
             // Beyond any block: the first word is sought.
             word: AtomicU64::new(u64::MAX),
-            number,
-            parts,
+            number: number as u32,
+            parts: parts as u32,
         }
     }
 
@@ -83,13 +88,18 @@ impl Cursor {
         self.word.store(word as u64, Relaxed);
     }
 
+    /// How many parts a block has.
+    fn parts(&self) -> usize {
+        self.parts as usize
+    }
+
     /// The leaf word of `block` from which to search.
     fn start(&self, block: &Block) -> usize {
         let (word, leaves) = (self.word(), block.parts().leaves());
         if self.block() != block.span().first_id.get() || word >= leaves {
             return self.home(leaves);
         }
-        let part = leaves.div_ceil(self.parts);
+        let part = leaves.div_ceil(self.parts());
         let begin = word / part * part;
         let end = (begin + part).min(leaves);
         if word + 1 == end && block.is_open(begin..end) {
@@ -102,9 +112,9 @@ impl Cursor {
     fn home(&self, leaves: usize) -> usize {
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
         if self.number < self.parts {
-            return self.number * leaves.div_ceil(self.parts) % leaves;
+            return self.number as usize * leaves.div_ceil(self.parts()) % leaves;
         }
-        let spread = (self.number as u64).wrapping_mul(GOLDEN) >> 32;
+        let spread = u64::from(self.number).wrapping_mul(GOLDEN) >> 32;
         ((spread * leaves as u64) >> 32) as usize
     }
 
@@ -121,7 +131,7 @@ impl Cursor {
     ) -> Option<R> {
         if let Some(block) = source.named(self.block()) {
             let word = self.word();
-            if word < block.parts().leaves() {
+            if block.parts().has_leaf(word) {
                 if let Taken::Slot(slot) = block.take_in(word, want) {
                     return Some(land(block, slot));
                 }
@@ -159,10 +169,16 @@ impl Cursor {
     }
 }
 
-/// The cursors of one or more blocks.
+/// So many owners side by side: their cursors fill what `CachePadded` takes on x86-64.
+const LANES: usize = 5;
+
+/// The cursors of one thread, and perhaps of others.
+type Lanes = CachePadded<[Cursor; LANES]>;
+
+/// The cursors of one owner: of one block, or of all blocks of a class.
 pub(crate) struct Cursors {
-    shared: Box<[CachePadded<Cursor>]>,
-    locals: AtomicU64,
+    bench: Arc<[Lanes]>,
+    lane: usize,
 }
 
 impl Cursors {
@@ -172,35 +188,50 @@ impl Cursors {
         let processors = || available_parallelism().map_or(1, usize::from);
         let cursors = cursors.unwrap_or_else(|| processors().min(DEFAULT_CURSORS));
         let cursors = cursors.next_power_of_two();
-        let cursor = |number| CachePadded::new(Cursor::new(number, cursors));
+        let cursor = |number| Cursor::new(number, cursors);
+        let lanes = |number| CachePadded::new(core::array::from_fn(|_| cursor(number)));
         Self {
-            shared: (0..cursors).map(cursor).collect(),
-            locals: AtomicU64::new(0),
+            bench: (0..cursors).map(lanes).collect(),
+            lane: 0,
         }
+    }
+
+    /// As many for another owner: in the same cache lines, while there is room.
+    ///
+    /// Called once for each, or two owners go on from where the other was.
+    pub(crate) fn beside(&self) -> Self {
+        let lane = self.lane + 1;
+        if lane == LANES {
+            return Self::new(Some(self.bench.len()));
+        }
+        let bench = Arc::clone(&self.bench);
+        Self { bench, lane }
     }
 
     /// The cursor of this thread, and perhaps of others.
     #[inline]
     pub(crate) fn mine(&self) -> &Cursor {
-        &self.shared[thread_number() & (self.shared.len() - 1)]
+        &self.bench[thread_number() & (self.bench.len() - 1)][self.lane]
     }
 
-    /// A cursor of the caller's own.
-    pub(crate) fn local(&self) -> Cursor {
-        // Relaxed: only that the numbers differ is wanted.
-        let local = self.locals.fetch_add(1, Relaxed) as usize;
-        Cursor::new(self.shared.len() + local, self.shared.len())
+    /// A cursor of the caller's own, the `nth`.
+    pub(crate) fn own(&self, nth: usize) -> Cursor {
+        Cursor::new(self.bench.len() + nth, self.bench.len())
     }
 
-    /// How many bytes they have.
+    /// How many bytes they have: all that are side by side, for the first of them.
     pub(crate) fn memory(&self) -> usize {
-        size_of_val(&*self.shared)
+        match self.lane {
+            // The counts of an `Arc` take as much as is aligned with them.
+            0 => size_of_val(&*self.bench) + size_of::<Lanes>(),
+            _ => 0,
+        }
     }
 }
 
 impl fmt::Debug for Cursors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Cursors({})", self.shared.len())
+        write!(f, "Cursors({})", self.bench.len())
     }
 }
 
@@ -211,5 +242,32 @@ impl fmt::Debug for Cursor {
             .field("block", &self.block())
             .field("word", &self.word())
             .finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn owners_share_lines_and_no_cursor() {
+        assert!(size_of::<[Cursor; LANES]>() <= 128);
+        let mut owners = vec![Cursors::new(Some(2))];
+        for _ in 1..2 * LANES + 1 {
+            owners.push(owners[owners.len() - 1].beside());
+        }
+        let cursors: BTreeSet<_> = owners
+            .iter()
+            .map(|owner| core::ptr::from_ref(owner.mine()).addr())
+            .collect();
+        assert_eq!(cursors.len(), owners.len());
+        let lines: BTreeSet<_> = cursors
+            .iter()
+            .map(|cursor| cursor / size_of::<Lanes>())
+            .collect();
+        assert_eq!(lines.len(), 3);
+        let memory = owners.iter().map(Cursors::memory).sum::<usize>();
+        assert_eq!(memory, 3 * (2 + 1) * size_of::<Lanes>());
     }
 }

@@ -3,6 +3,7 @@
 //! # Shape
 //! ```text
 //! Block     [head | leaf words | summary | leased | touched]      one allocation (block.rs, parts.rs)
+//!                                 in one word where the leaf words are few
 //!   leaf      63 slots: live, and nothing else (the truth); 1 bit: the word is guarded  (leaf.rs)
 //!   summary   1 bit a leaf word: all live when last looked (a hint)                   (summary.rs)
 //!   leased    1 bit a leaf word: a call is at work on it, where one bit does not do

@@ -114,9 +114,8 @@ impl Block {
         if word >= self.parts().plain() {
             return None;
         }
-        let over = self.parts().place_over(word as u32);
-        let has_over = over.word() < self.parts().leaves();
-        let last = has_over && leaf(over.word()) & over.bit() != 0;
+        let over = self.parts().over_of(word);
+        let last = over.is_some_and(|over| leaf(over.word()) & over.bit() != 0);
         Some(leaf(word) | u64::from(last) << super::USABLE)
     }
 
@@ -162,7 +161,8 @@ impl Block {
         if want == Want::Reserved {
             return self.take_leased(word, want);
         }
-        let mut seen = self.leaf(word).peek();
+        let leaf = self.leaf(word);
+        let mut seen = leaf.peek();
         loop {
             let free = seen.not_live();
             if free == 0 {
@@ -171,7 +171,7 @@ impl Block {
             if seen.is_guarded() {
                 return self.take_leased(word, want);
             }
-            match self.leaf(word).claim(seen, free & free.wrapping_neg()) {
+            match leaf.claim(seen, free & free.wrapping_neg()) {
                 Ok(now) if now.is_full() => {
                     self.note_full(word);
                     return self.taken(word, free);
@@ -280,11 +280,12 @@ impl Block {
         want: Want,
         busy: &mut bool,
     ) -> Option<(SlotIndex, usize)> {
-        let groups = self.parts().groups();
+        let summary = self.summary();
+        let groups = summary.groups();
         let (first, bit) = Parts::group_of(start % self.parts().leaves());
         for i in 0..=groups {
             let group = (first + i) % groups;
-            let mut open = self.open(group);
+            let mut open = summary.open(group);
             if i == 0 {
                 open &= bit.wrapping_neg();
             } else if i == groups {

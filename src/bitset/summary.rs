@@ -1,4 +1,8 @@
-//! The words above the leaves: the summary, the leases, the touched bits.
+//! The fields above the leaves: the summary, the leases, the touched bits.
+//!
+//! Which word has a field, and which of its bits, is for `parts.rs` to say. The rest of the word may
+//! be other fields: so each look is masked, and each change is a read-modify-write of its own bits.
+//! That fields meet in a word only adds to what an acquire sees (release sequences go on).
 //!
 //! # Invariants
 //! * I3  The summary may waste a look; it may not hide a slot from a call that begins after the
@@ -20,52 +24,84 @@
 //! Wait-free.
 //!
 //! # Checked by
-//! `loom-tests/bitset.rs` (I3, L1, FULL, LEASE).
+//! `loom-tests/bitset.rs` (I3, L1, FULL, LEASE), with blocks of either shape: fields that share a
+//! word and fields that do not.
 
 use super::block::Block;
-use super::leaf::Leaf;
-use super::parts::Parts;
+use super::parts::{Field, Parts};
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 
-impl Block {
+/// The summary, found once for several looks.
+pub(super) struct Summary<'a> {
+    words: &'a [AtomicU64],
+    shift: u32,
+    parts: Parts,
+}
+
+impl Summary<'_> {
     #[inline]
-    pub(super) fn leaf(&self, word: usize) -> Leaf<'_> {
-        Leaf(&self.words[word])
-    }
-
-    #[inline]
-    fn summary(&self, group: usize) -> &AtomicU64 {
-        &self.words[self.parts().leaves() + group]
-    }
-
-    fn leased(&self, group: usize) -> &AtomicU64 {
-        &self.words[self.parts().leaves() + self.parts().groups() + group]
-    }
-
-    fn touched(&self, group: usize) -> &AtomicU64 {
-        &self.words[self.parts().leaves() + 2 * self.parts().groups() + group]
-    }
-
-    // ---------------------------------------------------------------- summary
-
-    /// Whether every slot was live when last looked: then nothing is to be had here.
-    #[inline]
-    pub(super) fn looks_full(&self) -> bool {
-        (0..self.parts().groups()).all(|group| self.open(group) == 0)
+    pub(super) fn groups(&self) -> usize {
+        self.words.len()
     }
 
     /// The words of a group that did not look full.
     #[inline]
     pub(super) fn open(&self, group: usize) -> u64 {
         // Relaxed: a hint; whoever takes a slot looks at its leaf.
-        !self.summary(group).load(Relaxed) & self.parts().group_mask(group)
+        let full = self.words[group].load(Relaxed) >> self.shift;
+        !full & self.parts.group_mask(group)
+    }
+}
+
+impl Block {
+    /// The words that have a field, one a group, and from which bit on.
+    #[inline]
+    fn fields(&self, field: Field) -> (&[AtomicU64], u32) {
+        let (first, shift) = self.parts().field(field);
+        (&self.words[first..first + self.parts().groups()], shift)
+    }
+
+    /// The word that has a group's field, and from which bit on.
+    #[inline]
+    fn field(&self, field: Field, group: usize) -> (&AtomicU64, u32) {
+        let (words, shift) = self.fields(field);
+        (&words[group], shift)
+    }
+
+    /// The word that has a leaf word's bit in a field, and the bit.
+    #[inline]
+    fn bit(&self, field: Field, word: usize) -> (&AtomicU64, u64) {
+        let (group, bit) = Parts::group_of(word);
+        let (field, shift) = self.field(field, group);
+        (field, bit << shift)
+    }
+
+    // ---------------------------------------------------------------- summary
+
+    #[inline]
+    pub(super) fn summary(&self) -> Summary<'_> {
+        let (words, shift) = self.fields(Field::Summary);
+        let parts = self.parts();
+        Summary {
+            words,
+            shift,
+            parts,
+        }
+    }
+
+    /// Whether every slot was live when last looked: then nothing is to be had here.
+    #[inline]
+    pub(super) fn looks_full(&self) -> bool {
+        let summary = self.summary();
+        (0..summary.groups()).all(|group| summary.open(group) == 0)
     }
 
     /// Whether nearly all of these words did not look full.
     pub(super) fn is_open(&self, words: core::ops::Range<usize>) -> bool {
+        let summary = self.summary();
         let is_open = |word: &usize| {
             let (group, bit) = Parts::group_of(*word);
-            self.open(group) & bit != 0
+            summary.open(group) & bit != 0
         };
         let (len, full) = (words.len(), words.filter(|word| !is_open(word)).count());
         full * 16 <= len
@@ -83,13 +119,13 @@ impl Block {
 
     /// Says in the summary that a word is full (I3). Under the lease.
     pub(super) fn note_full_leased(&self, word: usize) {
-        let (group, bit) = Parts::group_of(word);
+        let (summary, bit) = self.bit(Field::Summary, word);
         // Acquire [FULL]: a fall that cleared the bit before is seen below.
-        self.summary(group).fetch_or(bit, Acquire);
+        summary.fetch_or(bit, Acquire);
         // Either the line above has seen the fall, or the fall will clear the bit.
         if !self.leaf(word).peek().is_full() {
             // Relaxed: it may only waste a look.
-            self.summary(group).fetch_and(!bit, Relaxed);
+            summary.fetch_and(!bit, Relaxed);
         }
     }
 
@@ -97,18 +133,18 @@ impl Block {
     #[cold]
     #[inline(never)]
     pub(super) fn note_fall(&self, word: usize) {
-        let (group, bit) = Parts::group_of(word);
+        let (summary, bit) = self.bit(Field::Summary, word);
         // Release [FULL]: the fall comes before this.
-        self.summary(group).fetch_and(!bit, Release);
+        summary.fetch_and(!bit, Release);
     }
 
     // ---------------------------------------------------------------- leases
 
     /// Takes the lease of a word, if nobody has it.
     pub(super) fn lease(&self, word: usize) -> bool {
-        let (group, bit) = Parts::group_of(word);
+        let (leased, bit) = self.bit(Field::Leased, word);
         // Acquire [LEASE]: what the last holder made taken.
-        self.leased(group).fetch_or(bit, Acquire) & bit == 0
+        leased.fetch_or(bit, Acquire) & bit == 0
     }
 
     /// Gives back the lease of a word.
@@ -118,8 +154,10 @@ impl Block {
     }
 
     fn give_group(&self, group: usize, words: u64) {
+        let (leased, shift) = self.field(Field::Leased, group);
+        let words = words << shift;
         // Release [LEASE]: what we made taken comes before the next holder's look.
-        let before = self.leased(group).fetch_and(!words, Release);
+        let before = leased.fetch_and(!words, Release);
         debug_assert_eq!(before & words, words, "a lease was given back twice");
     }
 
@@ -127,8 +165,9 @@ impl Block {
     pub(super) fn lease_all(&self) -> bool {
         for group in 0..self.parts().groups() {
             let mask = self.parts().group_mask(group);
+            let (leased, shift) = self.field(Field::Leased, group);
             // Acquire [LEASE]: what the last holders made taken.
-            let before = self.leased(group).fetch_or(mask, Acquire);
+            let before = leased.fetch_or(mask << shift, Acquire) >> shift;
             if before & mask != 0 {
                 self.give_group(group, mask & !before);
                 self.give_groups(group);
@@ -151,17 +190,17 @@ impl Block {
 
     /// Whether slots of a word were handed out, or may have been.
     pub(super) fn is_word_touched(&self, word: usize) -> bool {
-        let (group, bit) = Parts::group_of(word);
+        let (touched, bit) = self.bit(Field::Touched, word);
         // Relaxed: an id's holder has the allocation behind it; nobody else is owed an answer.
-        self.touched(group).load(Relaxed) & bit != 0
+        touched.load(Relaxed) & bit != 0
     }
 
     /// Remembers that slots of a word are handed out.
     pub(super) fn touch_word(&self, word: usize) {
         if !self.is_word_touched(word) {
-            let (group, bit) = Parts::group_of(word);
+            let (touched, bit) = self.bit(Field::Touched, word);
             // Relaxed: who asks about an id that it was given has this behind it.
-            self.touched(group).fetch_or(bit, Relaxed);
+            touched.fetch_or(bit, Relaxed);
         }
     }
 }
