@@ -480,3 +480,47 @@ fn threads_that_exit_strand_nothing() {
     let rest = std::iter::from_fn(|| ids.alloc(len(64)).ok()).count();
     assert_eq!(rest, 1024 - 16);
 }
+
+/// The default policy wants ranges of 64 KiB.
+#[test]
+fn a_space_too_small_for_the_policys_ranges_gets_smaller_ones() {
+    for limit in [4096, 4000, 64, 127] {
+        let ids = OmniBlockAllocator::builder().limit(FileOffset::new(limit));
+        let ids = ids.build().unwrap();
+        let live: Vec<ObjectId> = std::iter::from_fn(|| ids.alloc(len(64)).ok()).collect();
+        assert_eq!(live.len() as u64, limit / 64, "all of {limit} bytes");
+        let refused = AllocError::Space(SpaceError::NoSpace);
+        assert_eq!(ids.alloc(len(64)), Err(refused));
+        assert_eq!(ids.alloc_run(len(64), 1), Err(refused));
+        assert!(matches!(ids.reserve(len(64)), Err(AllocError::Space(_))));
+        for id in live {
+            ids.free(id).unwrap();
+        }
+        ids.trim();
+        ids.collect();
+        let all = ids.alloc_run(len(64), (limit / 64) as u32).unwrap();
+        assert_eq!(all.len(), limit / 64);
+    }
+    let ids = OmniBlockAllocator::builder().limit(FileOffset::new(63));
+    let none = ids.build().unwrap().alloc(len(64));
+    assert_eq!(none, Err(AllocError::Space(SpaceError::TooLarge)));
+}
+
+/// Slots that wait for readers who are gone come before small ranges.
+#[test]
+fn at_the_limit_retired_slots_come_before_smaller_ranges() {
+    let classes = SizeClasses::new([len(64)]).unwrap();
+    let ids = OmniBlockAllocator::builder()
+        .classes(classes)
+        .growth(GrowByShare::default().first_bytes(len(4096)))
+        .limit(FileOffset::new(4096 + 64))
+        .build()
+        .unwrap();
+    let live = ids.alloc_many(len(64), 64).unwrap();
+    ids.retire(live[7], &ids.pin()).unwrap();
+    assert_eq!(ids.alloc(len(64)), Ok(live[7]));
+    assert_eq!(ids.capacity(), 64);
+    let last = ids.alloc(len(64)).unwrap();
+    assert_eq!(ids.locate(last).unwrap().offset, FileOffset::new(4096));
+    assert_eq!(ids.capacity(), 65);
+}

@@ -16,10 +16,11 @@
 
 use core::fmt;
 
-use super::directory::{Directory, NO_CLASS, Reuse, Wanted, is_single};
+use super::directory::{Directory, NO_CLASS, Reuse, is_single};
 use super::error::{AllocError, FreeError, LookupError};
 use super::gaps::{GapSet, SpaceError};
 use super::ids::IdCounter;
+use super::wanted::Wanted;
 use crate::bitset::Block;
 use crate::id::{ByteLen, Extent, FileOffset, ObjectId, SlotIndex};
 use crate::sync::epoch::{Domain, Guard};
@@ -132,7 +133,9 @@ impl Request {
         Self { align, ..self }
     }
 
-    /// It shall lie beside the live region that begins at `near`, if there is room. A hint.
+    /// It shall lie beside the live region that begins at `near`: in the gap directly behind it,
+    /// or else at the end of the gap directly before it. A hint, which is passed over where neither
+    /// has room, and where no live region begins.
     pub const fn near(self, near: FileOffset) -> Self {
         Self {
             near: Some(near),
@@ -217,6 +220,7 @@ impl BasicAllocator {
         let wanted = Wanted {
             slot_size: request.len.max(ByteLen::new(1)),
             last: SlotIndex::ZERO,
+            least: SlotIndex::ZERO,
             class: NO_CLASS,
             align: request.align,
             near: request.near,
@@ -237,9 +241,7 @@ impl BasicAllocator {
     /// # Progress
     /// Blocks on the root's lock.
     pub fn free(&self, extent: Extent) -> Result<(), FreeError> {
-        let id = self.directory.single_at(extent).map_err(FreeError::Space)?;
-        let guard = self.pin();
-        self.take_back(id, Reuse::Now, &guard)
+        self.directory.free_at(extent, &self.pin())
     }
 
     /// Takes back the region of this id once every guard that lives now is gone.
@@ -250,16 +252,13 @@ impl BasicAllocator {
     /// # Progress
     /// Blocks on the root's lock.
     pub fn retire(&self, id: ObjectId, guard: &Guard) -> Result<(), FreeError> {
-        self.take_back(id, Reuse::AfterEpoch, guard)
-    }
-
-    fn take_back(&self, id: ObjectId, reuse: Reuse, guard: &Guard) -> Result<(), FreeError> {
         let found = self.directory.find(id, guard);
         // The slots of a class and of a run are the business of who made them.
         let found = found.filter(|found| is_single(found.block.span()));
         let found = found.ok_or(FreeError::Foreign)?;
         found.free()?;
-        self.directory.remove_unused(found, reuse, guard);
+        self.directory
+            .remove_unused(found, Reuse::AfterEpoch, guard);
         Ok(())
     }
 
@@ -322,9 +321,12 @@ impl BasicAllocator {
     }
 
     /// The gaps, in the order of their offsets.
+    ///
+    /// # Complexity
+    /// Sorts them, under the lock.
     #[must_use]
     pub fn gaps(&self) -> Vec<Extent> {
-        self.directory.with_space(|space| space.gaps().collect())
+        self.directory.with_space(|space| space.gaps())
     }
 
     /// The bytes of retired regions that wait for readers.

@@ -21,10 +21,13 @@
 #![allow(unsafe_code)] // `BlockList::push` is a contract about how long blocks live; C2 keeps it
 
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use super::classes::ClassUse;
-use super::directory::{Directory, Found, Retired, Reuse, Wanted};
+use super::directory::{Directory, Reuse};
 use super::error::AllocError;
+use super::found::{Found, Retired};
+use super::wanted::Wanted;
 use crate::bitset::{BITS, Block, BlockList, BlockRef, BlockSource, Cursors, Want};
 use crate::id::{ByteLen, IdRange, ObjectId, SlotIndex};
 use crate::sync::atomic::{AtomicU64, Ordering::*};
@@ -141,12 +144,13 @@ impl Class {
         blocks.find_map(|block| Some(block.id(block.take_run(n)?)))
     }
 
-    /// Adds a block of `slots` slots, unless somebody else did since `seen`.
+    /// Adds a block of the most of `slots` slots that has room (half as many, and so on; `slots`
+    /// are at least 1), unless somebody else added one since `seen`.
     pub(crate) fn grow(
         &self,
         directory: &Directory,
         seen: ClassUse,
-        slots: u32,
+        slots: RangeInclusive<u32>,
     ) -> Result<(), AllocError> {
         let _lock = self.spare.lock();
         if self.usage() != seen {
@@ -154,7 +158,8 @@ impl Class {
         }
         let wanted = Wanted {
             slot_size: self.slot_size,
-            last: SlotIndex::new(slots - 1),
+            last: SlotIndex::new(slots.end() - 1),
+            least: SlotIndex::new(slots.start() - 1),
             class: self.number,
             align: 1,
             near: None,

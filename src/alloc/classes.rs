@@ -118,7 +118,9 @@ pub struct ClassUse {
 /// How many slots the next range of a class gets.
 ///
 /// Called by an `alloc` that found no free slot, under no lock. The answer is brought into
-/// `1..=MAX_SLOTS`. A panic in it leaves the allocator as it was.
+/// `1..=MAX_SLOTS`. Where no range of so many slots fits below the limit, the allocator makes one of
+/// half as many, or a quarter, and so on down to one slot, before it says that there is no room. A
+/// panic in it leaves the allocator as it was.
 pub trait Growth: Send + Sync {
     /// How many slots the next range of this class shall have.
     fn next_slots(&self, class: &ClassUse) -> u64;

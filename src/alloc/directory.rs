@@ -12,7 +12,10 @@
 //!   index forgot it.
 //! * H2  A block with a reserved, hidden or retired slot, or with a leased word, is in the index.
 //! * D1  A block is in the index from `add` to `remove`, and freed only after the epoch.
-//! * D2  An extent goes back to the space when its block is removed, or after the epoch.
+//! * D2  An extent goes back to the space when its block is removed, or after the epoch: once, and
+//!   whole (G5 of `gaps.rs`).
+//! * D3  Under the root's lock, `singles` holds exactly the blocks of one large object that are in
+//!   the index.
 //!
 //! # Progress
 //! `find` is wait-free. Everything else blocks on the root's lock.
@@ -23,15 +26,17 @@
 #![allow(unsafe_code)] // an address in an index entry has no lifetime: H1 and H2 are its lifetime
 
 use core::fmt;
-use std::collections::HashMap;
 
 use super::class::Class;
-use super::error::{AllocError, FreeError, LookupError, SlotState};
+use super::error::{AllocError, FreeError, LookupError};
+use super::found::{Found, Retired};
 use super::gaps::{GapSet, SpaceError};
 use super::ids::IdCounter;
+use super::singles::Singles;
 use super::snapshot::RestoreError;
-use crate::bitset::{Block, BlockBox, BlockRef, Mark, Span, State};
-use crate::id::{ByteLen, Extent, FileOffset, IdRange, ObjectId, SlotIndex};
+use super::wanted::Wanted;
+use crate::bitset::{Block, BlockBox, BlockRef, Mark, Span};
+use crate::id::{ByteLen, Extent, IdRange, ObjectId, SlotIndex};
 use crate::index::{RangeIndex, RemoveError, Value};
 use crate::sync::epoch::{Domain, Guard, Limbo};
 use crate::sync::lock::Mutex;
@@ -66,27 +71,16 @@ struct Root {
     /// The slots of all blocks in the index.
     slots: u64,
     /// Where the large objects are that are no runs, for `free(extent)`.
-    singles: HashMap<FileOffset, ObjectId>,
+    singles: Singles,
     /// Under loom what is freed stays, so that a late look is a race and not a crash.
     #[cfg(all(loom, feature = "loom"))]
     buried: Vec<BlockRef>,
 }
 
-/// A block that the index has forgotten, and the extent that goes back when nobody looks.
+/// A block that the index has forgotten, and whether its extent has gone back already.
 struct Gone {
     block: BlockRef,
-    extent: Option<Extent>,
-}
-
-/// A range of slots that is wanted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) slot_size: ByteLen,
-    /// The last slot: one less than their number.
-    pub(crate) last: SlotIndex,
-    pub(crate) class: u32,
-    pub(crate) align: u64,
-    pub(crate) near: Option<FileOffset>,
+    reuse: Reuse,
 }
 
 /// When a removed block's extent may be given out again.
@@ -98,81 +92,6 @@ pub(crate) enum Reuse {
     AfterEpoch,
 }
 
-/// Where an id leads.
-#[derive(Clone, Copy)]
-pub(crate) struct Found<'g> {
-    pub(crate) block: &'g Block,
-    pub(crate) handle: BlockRef,
-    pub(crate) slot: SlotIndex,
-}
-
-impl Found<'_> {
-    /// Why a slot is not live; or that it has just become so.
-    #[cold]
-    fn state(&self) -> Result<Extent, LookupError> {
-        match self.block.state(self.slot) {
-            State::Live => Ok(self.block.extent(self.slot)),
-            state => {
-                let touched = self.block.is_touched(self.slot);
-                Err(LookupError::not_live(SlotState::of(state), touched))
-            }
-        }
-    }
-
-    /// Clears a live slot.
-    pub(crate) fn free(&self) -> Result<(), FreeError> {
-        self.block
-            .free(self.slot)
-            .map_err(|state| self.refusal(state))
-    }
-
-    /// Hides a live slot, with this mark.
-    pub(crate) fn hide(&self, mark: Mark) -> Result<(), FreeError> {
-        self.block
-            .hide(self.slot, mark)
-            .map_err(|state| self.refusal(state))
-    }
-
-    /// What is said of a slot that was to be live and was found in `state`.
-    fn refusal(&self, state: State) -> FreeError {
-        FreeError::not_live(SlotState::of(state), self.block.is_touched(self.slot))
-    }
-
-    /// Retires a hidden slot.
-    pub(crate) fn reclaim(&self) -> Result<(), FreeError> {
-        if self.block.retire_hidden(self.slot) {
-            return Ok(());
-        }
-        Err(match self.block.state(self.slot) {
-            State::Live => FreeError::NotHidden,
-            state => self.refusal(state),
-        })
-    }
-
-    /// Names this slot, which the caller has just retired.
-    pub(crate) fn retired(&self) -> Retired {
-        Retired {
-            handle: self.handle,
-            slot: self.slot,
-            bytes: self.block.span().slot_size,
-        }
-    }
-}
-
-/// A retired slot that waits for the readers. Its mark keeps its block (H2).
-#[derive(Debug)]
-pub(crate) struct Retired {
-    handle: BlockRef,
-    slot: SlotIndex,
-    bytes: ByteLen,
-}
-
-impl Retired {
-    pub(crate) fn bytes(&self) -> ByteLen {
-        self.bytes
-    }
-}
-
 impl Directory {
     pub(crate) fn new(domain: Domain, space: GapSet, ids: IdCounter, align: u64) -> Self {
         let root = Root {
@@ -181,7 +100,7 @@ impl Directory {
             align,
             limbo: Limbo::new(),
             slots: 0,
-            singles: HashMap::new(),
+            singles: Singles::new(),
             #[cfg(all(loom, feature = "loom"))]
             buried: Vec::new(),
         };
@@ -283,10 +202,13 @@ impl Directory {
     /// Called after a live bit fell and after a mark ended. The lock puts the looks in a row, so
     /// that the last one sees what all the others came for: none needs to wait for another.
     pub(crate) fn remove_unused(&self, found: Found<'_>, reuse: Reuse, guard: &Guard) {
-        let mut root = self.root.lock();
+        self.take_out_unused(&mut self.root.lock(), found, reuse, guard);
+    }
+
+    fn take_out_unused(&self, root: &mut Root, found: Found<'_>, reuse: Reuse, guard: &Guard) {
         if found.block.is_unused() {
             // An error says that somebody else removed it: its ids are never issued again.
-            let _ = self.take_out(&mut root, found, reuse, guard);
+            let _ = self.take_out(root, found, reuse, guard);
         }
     }
 
@@ -311,20 +233,17 @@ impl Directory {
         wanted: Wanted,
         first_use: impl FnOnce(&Block),
     ) -> Result<(BlockRef, IdRange, Extent), AllocError> {
-        let slots = u64::from(wanted.last.get()) + 1;
-        let len = wanted.slot_size.checked_mul(slots);
-        let len = len.map_err(|_| AllocError::Space(SpaceError::TooLarge))?;
         let mut root = self.root.lock();
         root.reap();
-        let align = wanted.align.max(root.align);
-        let extent = self.room(&mut root, len, align, wanted.near)?;
-        let ids = match root.ids.issue(slots) {
+        let (wanted, extent) = self.room(&mut root, wanted)?;
+        let ids = match root.ids.issue(wanted.slots()) {
             Ok(ids) => ids,
             Err(error) => {
-                root.space.free(extent).expect("it was given out just now");
+                root.space.free(extent);
                 return Err(AllocError::Ids(error));
             }
         };
+        root.singles.prefetch(extent.offset);
         let handle = self.enter(&mut root, wanted, ids, extent, first_use);
         Ok((handle, ids, extent))
     }
@@ -354,27 +273,33 @@ impl Directory {
         let handle = block.leak();
         root.slots += ids.len();
         if is_single(&span) {
-            root.singles.insert(span.first_offset, ids.first());
+            // SAFETY: S1 `take_out` removes it here when it goes out of the index, and it is freed
+            // later (D1), or by `drop`, after which nobody looks for it.
+            unsafe { root.singles.insert(handle) };
         }
         let placed = self.index.insert(ids, handle);
         placed.expect("ids are issued once (N1)");
         handle
     }
 
-    /// An extent; what the epoch has passed over is looked at before `NoSpace` is believed.
-    fn room(
-        &self,
-        root: &mut Root,
-        len: ByteLen,
-        align: u64,
-        near: Option<FileOffset>,
-    ) -> Result<Extent, AllocError> {
-        let mut found = root.space.alloc(len, align, near);
-        if found == Err(SpaceError::NoSpace) && root.limbo.len() > 0 {
-            self.collect_root(root);
-            found = root.space.alloc(len, align, near);
+    /// An extent for the range, or for a smaller one that will do. What the epoch has passed over is
+    /// looked at, once, before `NoSpace` is believed.
+    fn room(&self, root: &mut Root, mut wanted: Wanted) -> Result<(Wanted, Extent), AllocError> {
+        let mut collected = root.limbo.len() == 0;
+        loop {
+            let refused = match root.alloc(wanted) {
+                Ok(extent) => return Ok((wanted, extent)),
+                Err(error) => error,
+            };
+            if refused == SpaceError::NoSpace && !collected {
+                collected = true;
+                self.collect_root(root);
+                continue;
+            }
+            let small = matches!(refused, SpaceError::NoSpace | SpaceError::TooLarge);
+            let halved = wanted.halved().filter(|_| small);
+            wanted = halved.ok_or(AllocError::Space(refused))?;
         }
-        found.map_err(AllocError::Space)
     }
 
     /// Takes a block out of the index for good. No id of its range is ever found again.
@@ -395,32 +320,38 @@ impl Directory {
         root.slots -= block.slots();
         let extent = whole(block);
         if is_single(block.span()) {
-            root.singles.remove(&extent.offset);
+            root.singles.remove(handle);
         }
-        let mut waiting = Some(extent);
-        if reuse == Reuse::Now {
-            root.space
-                .free(extent)
-                .expect("a block's extent is given out");
-            waiting = None;
+        let mut bytes = size_of_val(block);
+        match reuse {
+            Reuse::Now => root.space.free(extent),
+            Reuse::AfterEpoch => {
+                let waiting = usize::try_from(extent.len.get());
+                bytes = bytes.saturating_add(waiting.unwrap_or(usize::MAX));
+            }
         }
-        let len = waiting.map_or(0, |extent| extent.len.get());
-        let bytes = size_of_val(block).saturating_add(len.try_into().unwrap_or(usize::MAX));
         let gone = Gone {
             block: handle,
-            extent: waiting,
+            reuse,
         };
         root.limbo.push(gone, bytes, guard);
         root.reap();
         Ok(())
     }
 
-    /// The id of the large object that has exactly this extent.
-    pub(crate) fn single_at(&self, extent: Extent) -> Result<ObjectId, SpaceError> {
-        let root = self.root.lock();
-        root.space.check(extent)?;
-        let id = root.singles.get(&extent.offset);
-        id.copied().ok_or(SpaceError::NotLive)
+    /// Takes back the large object that has exactly this extent.
+    ///
+    /// # Errors
+    /// [`FreeError`]; nothing has changed then.
+    pub(crate) fn free_at(&self, extent: Extent, guard: &Guard) -> Result<(), FreeError> {
+        let mut root = self.root.lock();
+        root.space.prefetch(extent);
+        let handle = root.single_at(extent).map_err(FreeError::Space)?;
+        // As if the index had led to it: it does, as long as we have the lock (D3).
+        let found = self.found(handle, SlotIndex::ZERO, guard);
+        found.free()?;
+        self.take_out_unused(&mut root, found, Reuse::Now, guard);
+        Ok(())
     }
 
     /// Seals, moves the epoch on, and puts to use what nobody looks at any more.
@@ -499,18 +430,34 @@ pub(crate) fn whole(block: &Block) -> Extent {
 }
 
 impl Root {
+    fn alloc(&mut self, wanted: Wanted) -> Result<Extent, SpaceError> {
+        let len = wanted.slot_size.checked_mul(wanted.slots());
+        let len = len.map_err(|_| SpaceError::TooLarge)?;
+        let near = wanted.near.and_then(|near| self.singles.find(near));
+        let near = near.map(|(_, extent)| extent);
+        self.space.alloc(len, wanted.align.max(self.align), near)
+    }
+
+    /// The large object that has exactly this extent.
+    fn single_at(&self, extent: Extent) -> Result<BlockRef, SpaceError> {
+        let found = self.singles.find(extent.offset);
+        let (handle, whole) = found.ok_or(SpaceError::NotLive)?;
+        if whole.len != extent.len {
+            return Err(SpaceError::WrongLen { live: whole.len });
+        }
+        Ok(handle)
+    }
+
     /// Puts to use what nobody looks at any more.
     fn reap(&mut self) {
         while let Some(batch) = self.limbo.take_ripe() {
             for gone in batch {
-                if let Some(extent) = gone.extent {
-                    self.space
-                        .free(extent)
-                        .expect("a block's extent is given out");
-                }
                 // SAFETY: S1 the batch is ripe: the index forgot the block before it was
                 // pushed, and every guard that lived then is gone (H1).
                 let block = unsafe { gone.block.get() };
+                if gone.reuse == Reuse::AfterEpoch {
+                    self.space.free(whole(block));
+                }
                 block.bury();
                 #[cfg(not(all(loom, feature = "loom")))]
                 // SAFETY: S1 as above; it is pushed once, so it is freed once.

@@ -5,16 +5,21 @@
 //! offset  0        header                                  end        limit
 //!         | reserved | live | gap | live | live | gap | live |   ....   |
 //!
-//! slab    the segments from the header to the end, linked in offset order
+//! slab    the gaps
 //! bins    the gaps, by length: 16 bins to a power of two
-//! places  the live segments, by offset: what `free` is checked against
+//! ends    the gaps, by where they begin and by where they end
 //! ```
+//! What is given out is kept nowhere here: who frees has it in blocks of its own, and knows by them
+//! whether an extent may be freed.
 //!
 //! # Invariants
-//! * G1  The segments cover the space from the header to the end, without overlap.
+//! * G1  Every byte from the header to the end is given out, or in exactly one gap.
 //! * G2  No two gaps touch.
-//! * G3  `bins` holds exactly the gaps, `places` exactly the live segments.
+//! * G3  `bins` holds exactly the gaps, `ends` exactly their beginnings and their ends.
 //! * G4  A refused call has changed nothing.
+//! * G5  What is freed was given out, as one extent, and was not freed since: the caller's part.
+//! * G6  There is at most one gap more than extents that are given out (by G2), so that bounding
+//!   these keeps a handle for the gap that a `free` makes.
 //!
 //! How good the fit is: `find.rs`.
 //!
@@ -22,42 +27,44 @@
 //! None: sequential, under the caller's lock.
 //!
 //! # Progress
-//! `alloc` and `free` take constant time, amortized: tables grow and shrink by being copied. A
-//! request that is refused with `NoSpace`, and `claim` within the end, may walk every segment.
+//! `alloc`, `free` and `claim` take constant time, amortized: tables grow and shrink by being
+//! copied. A request that is refused with `NoSpace` may walk every gap.
 //!
 //! # Checked by
-//! `tests.rs` in this folder, against a `BTreeMap` (G1 to G4).
-
-#![allow(dead_code)] // until the root allocator uses every part
+//! `tests.rs` in this folder, against a `BTreeMap` (G1 to G4, G6); debug assertions (G5, in part).
 
 use crate::id::{ByteLen, Extent, FileOffset};
 
 mod bins;
+mod ends;
 mod error;
 mod find;
-mod places;
 mod slab;
 #[cfg(test)]
 mod tests;
 
 use bins::{Bin, Bins};
+use ends::Ends;
 use find::{Fit, Want};
-use places::Places;
-use slab::{Handle, MAX_SEGMENTS, NIL, Segment, Slab};
+use slab::{Gap, Handle, MAX_GAPS, NIL, Slab};
 
 pub use error::SpaceError;
 
-/// The gaps and the live extents of an address space that begins behind a reserved header and
-/// grows up to a limit.
-#[derive(Clone)]
+/// How many extents may be given out (G6).
+const MAX_LIVE: usize = MAX_GAPS - 1;
+
+/// The gaps of an address space that begins behind a reserved header and grows up to a limit.
 pub(crate) struct GapSet {
     header: u64,
     end: u64,
     limit: u64,
+    /// Sum of the gaps' lengths.
     free: u64,
+    /// How many extents are given out.
+    live: usize,
     slab: Slab,
     bins: Bins,
-    places: Places,
+    ends: Ends,
 }
 
 impl GapSet {
@@ -74,38 +81,11 @@ impl GapSet {
             end: header.get(),
             limit: limit.get(),
             free: 0,
+            live: 0,
             slab: Slab::new(),
             bins: Bins::new(),
-            places: Places::new(),
+            ends: Ends::new(),
         })
-    }
-
-    /// The space that ends at `end` and in which exactly `live` (in any order) is given out.
-    ///
-    /// # Errors
-    /// Those of [`GapSet::new`] and [`GapSet::claim`]; [`SpaceError::OutOfBounds`] if `end` is
-    /// past the limit, or an extent past `end`.
-    pub(crate) fn restore(
-        header: ByteLen,
-        limit: FileOffset,
-        end: FileOffset,
-        live: impl IntoIterator<Item = Extent>,
-    ) -> Result<Self, SpaceError> {
-        let mut space = Self::new(header, end)?;
-        if end > limit {
-            return Err(SpaceError::OutOfBounds);
-        }
-        let mut live: Vec<Extent> = live.into_iter().collect();
-        live.sort_unstable();
-        space.slab = Slab::with_capacity(live.len().saturating_mul(2));
-        space.places = Places::with_capacity(live.len());
-        for extent in live {
-            space.claim(extent)?;
-        }
-        space.check_room()?;
-        space.grow(end.get());
-        space.limit = limit.get();
-        Ok(space)
     }
 
     /// The first position past every extent that was given out, and past the free tail.
@@ -123,49 +103,30 @@ impl GapSet {
         ByteLen::new(self.free)
     }
 
-    /// Sum of the live extents' lengths.
+    /// Sum of the lengths of what is given out.
     pub(crate) fn live_bytes(&self) -> ByteLen {
         ByteLen::new(self.end - self.header - self.free)
-    }
-
-    /// How many extents are given out.
-    pub(crate) fn live_count(&self) -> usize {
-        self.places.len()
-    }
-
-    /// How many gaps there are.
-    pub(crate) fn gap_count(&self) -> usize {
-        self.slab.used() - self.places.len()
     }
 
     /// The longest gap, or one of them. Walks one bin.
     pub(crate) fn largest_gap(&self) -> Option<Extent> {
         let bin = self.bins.last_occupied()?;
-        let longest = self.bin(bin).map(|handle| self.slab.get(handle));
-        longest.max_by_key(|gap| gap.len).map(extent_of)
+        let gaps = self.bin(bin).map(|handle| self.slab.get(handle));
+        let longest = gaps.max_by_key(|gap| gap.len())?;
+        Some(extent(longest.start, longest.end))
     }
 
-    /// The gaps, in offset order.
-    pub(crate) fn gaps(&self) -> impl Iterator<Item = Extent> + '_ {
-        self.segments().filter(|seg| !seg.is_live()).map(extent_of)
-    }
-
-    /// The live extents, in offset order: what [`GapSet::restore`] takes.
-    pub(crate) fn live(&self) -> impl Iterator<Item = Extent> + '_ {
-        self.segments().filter(|seg| seg.is_live()).map(extent_of)
-    }
-
-    /// Whether exactly this extent is given out.
-    ///
-    /// # Errors
-    /// [`SpaceError::NotLive`] or [`SpaceError::WrongLen`].
-    pub(crate) fn check(&self, extent: Extent) -> Result<(), SpaceError> {
-        self.find_live(extent).map(|_| ())
+    /// The gaps, in offset order: walks the slab, and sorts.
+    pub(crate) fn gaps(&self) -> Vec<Extent> {
+        let gaps = self.slab.iter().map(|gap| extent(gap.start, gap.end));
+        let mut gaps: Vec<Extent> = gaps.collect();
+        gaps.sort_unstable();
+        gaps
     }
 
     /// Gives out `len` bytes (0 counts as 1) at a multiple of `align`.
     ///
-    /// With `near`, the beginning of a live extent, the gaps beside it come first.
+    /// With `near`, an extent that is given out, the gaps directly behind and before it come first.
     ///
     /// # Errors
     /// [`SpaceError::BadAlignment`]; [`SpaceError::TooLarge`]; [`SpaceError::NoSpace`];
@@ -174,62 +135,67 @@ impl GapSet {
         &mut self,
         len: ByteLen,
         align: u64,
-        near: Option<FileOffset>,
+        near: Option<Extent>,
     ) -> Result<Extent, SpaceError> {
         let want = Want::new(len, align)?;
         self.check_room()?;
-        let beside = near.and_then(|near| self.find_beside(near.get(), want));
-        let fit = match beside.or_else(|| self.find(want)) {
-            Some(fit) => fit,
-            None => self.extend(want)?,
-        };
-        Ok(self.carve(fit, want.len))
-    }
-
-    /// Takes an extent back. It joins the gaps on both sides.
-    ///
-    /// # Errors
-    /// [`SpaceError::NotLive`] and [`SpaceError::WrongLen`], unless it is exactly one that is
-    /// given out.
-    pub(crate) fn free(&mut self, extent: Extent) -> Result<(), SpaceError> {
-        let found = self.find_live(extent)?;
-        self.places.remove(found);
-        self.free += extent.len.get();
-        let gap = self.absorb_neighbours(found.handle);
-        self.bins.put(&mut self.slab, gap);
-        if self.slab.is_sparse() {
-            self.compact();
+        let beside = near.and_then(|near| self.find_beside(near, want));
+        match beside.or_else(|| self.find(want)) {
+            Some(fit) => Ok(self.carve(fit, want.len)),
+            None => self.extend(want),
         }
-        Ok(())
     }
 
-    /// Gives out exactly this extent; the space grows if it lies past the end.
-    ///
-    /// Constant time at or past the end, so claiming in ascending order is linear.
+    /// Says that an extent is about to be freed, if it should turn out to be given out.
+    #[inline]
+    pub(crate) fn prefetch(&self, extent: Extent) {
+        self.ends.prefetch(extent.offset.get());
+        self.ends
+            .prefetch(extent.offset.get().wrapping_add(extent.len.get()));
+    }
+
+    /// Takes back an extent that is given out (G5). It joins the gaps on both sides.
+    pub(crate) fn free(&mut self, extent: Extent) {
+        let start = extent.offset.get();
+        let end = start + extent.len.get();
+        self.check_given_out(start, end);
+        self.live -= 1;
+        self.free += end - start;
+        match (self.ending_at(start), self.beginning_at(end)) {
+            (None, None) => self.add(start, end),
+            (Some(before), None) => self.reshape(before, self.slab.get(before).start, end),
+            (None, Some(behind)) => self.reshape(behind, start, self.slab.get(behind).end),
+            (Some(before), Some(behind)) => self.join(before, behind),
+        }
+        self.slim_down();
+    }
+
+    /// Gives out exactly this extent, at or past the end: a space is rebuilt in ascending order.
     ///
     /// # Errors
-    /// [`SpaceError::OutOfBounds`]; [`SpaceError::Taken`]; [`SpaceError::TooManySegments`].
+    /// [`SpaceError::OutOfBounds`]; [`SpaceError::Taken`] if it begins before the end;
+    /// [`SpaceError::TooManySegments`].
     pub(crate) fn claim(&mut self, extent: Extent) -> Result<(), SpaceError> {
         let start = extent.offset.get();
         let end = extent.end().map_err(|_| SpaceError::OutOfBounds)?.get();
         if start == end || start < self.header || end > self.limit {
             return Err(SpaceError::OutOfBounds);
         }
+        if start < self.end {
+            return Err(SpaceError::Taken);
+        }
         self.check_room()?;
-        let gap = self.gap_at(start, end).ok_or(SpaceError::Taken)?;
-        let gap = if end > self.end { self.grow(end) } else { gap };
-        self.carve(Fit { gap, start }, extent.len.get());
+        self.append(start, end);
         Ok(())
     }
 
     /// Gives the free tail up: the end falls to that of the last live extent. Returns the end.
     pub(crate) fn truncate(&mut self) -> FileOffset {
-        let tail = self.slab.tail();
-        if let Some(&gap) = self.slab.gap(tail) {
-            self.bins.take(&mut self.slab, tail);
-            self.slab.remove(tail);
-            self.free -= gap.len;
-            self.end = gap.offset;
+        if let Some(tail) = self.ending_at(self.end) {
+            let Gap { start, end, .. } = *self.slab.get(tail);
+            self.remove(tail);
+            self.free -= end - start;
+            self.end = start;
         }
         self.end()
     }
@@ -237,145 +203,170 @@ impl GapSet {
 
 /// Looking things up.
 impl GapSet {
-    fn find_live(&self, extent: Extent) -> Result<places::Found, SpaceError> {
-        let offset = extent.offset.get();
-        let begins_here = |handle| self.slab.get(handle).offset == offset;
-        let found = self.places.find(offset, begins_here);
-        let found = found.ok_or(SpaceError::NotLive)?;
-        let live = ByteLen::new(self.slab.get(found.handle).len);
-        if live != extent.len {
-            return Err(SpaceError::WrongLen { live });
-        }
-        Ok(found)
+    #[inline]
+    fn beginning_at(&self, offset: u64) -> Option<Handle> {
+        let begins = |gap| self.slab.get(gap).start == offset;
+        self.ends.find(offset, begins)
     }
 
-    /// Room for the two segments that one call can add.
+    #[inline]
+    fn ending_at(&self, offset: u64) -> Option<Handle> {
+        let ends = |gap| self.slab.get(gap).end == offset;
+        self.ends.find(offset, ends)
+    }
+
+    /// Room for another extent, and for the gaps beside it (G6).
     fn check_room(&self) -> Result<(), SpaceError> {
-        if self.slab.used() + 2 > MAX_SEGMENTS {
+        if self.live >= MAX_LIVE {
             return Err(SpaceError::TooManySegments);
         }
         Ok(())
     }
 
-    fn bin(&self, bin: Bin) -> impl Iterator<Item = Handle> + '_ {
-        chain(self.bins.head(bin), |handle| self.slab.get(handle).bin_next)
+    /// What of G5 is cheap to see.
+    fn check_given_out(&self, start: u64, end: u64) {
+        debug_assert!(self.live > 0 && end - start <= self.live_bytes().get());
+        debug_assert!(self.header <= start && start < end && end <= self.end);
+        debug_assert!(self.beginning_at(start).is_none() && self.ending_at(end).is_none());
     }
 
-    fn segments(&self) -> impl Iterator<Item = &Segment> + '_ {
-        let handles = chain(self.slab.head(), |handle| self.slab.get(handle).next);
-        handles.map(|handle| self.slab.get(handle))
+    fn bin(&self, bin: Bin) -> impl Iterator<Item = Handle> + '_ {
+        let some = |handle| (handle != NIL).then_some(handle);
+        let next = move |&handle: &Handle| some(self.slab.get(handle).bin_next);
+        core::iter::successors(some(self.bins.head(bin)), next)
     }
 }
 
 /// Cutting and joining.
 impl GapSet {
-    /// Lets the space grow by what is wanted; the free tail is used.
-    fn extend(&mut self, want: Want) -> Result<Fit, SpaceError> {
-        let tail = self.slab.gap(self.slab.tail());
-        let from = tail.map_or(self.end, |gap| gap.offset);
-        if let Some((start, end)) = want.place_from(from, self.limit) {
-            let gap = self.grow(end);
-            return Ok(Fit { gap, start });
-        }
-        if want.place_from(self.header, self.limit).is_none() {
-            return Err(SpaceError::TooLarge);
-        }
-        self.find_any(want).ok_or(SpaceError::NoSpace)
+    /// Lets the space grow by what is wanted; the free tail is used. If it may not grow so far,
+    /// every gap is considered.
+    fn extend(&mut self, want: Want) -> Result<Extent, SpaceError> {
+        let tail = self.ending_at(self.end);
+        let from = tail.map_or(self.end, |gap| self.slab.get(gap).start);
+        let fit = match (want.place_from(from, self.limit), tail) {
+            (Some((start, end)), Some(gap)) if end <= self.end => Fit { gap, start },
+            (Some((start, end)), _) => return Ok(self.append(start, end)),
+            (None, _) if want.place_from(self.header, self.limit).is_none() => {
+                return Err(SpaceError::TooLarge);
+            }
+            (None, _) => self.find_any(want).ok_or(SpaceError::NoSpace)?,
+        };
+        Ok(self.carve(fit, want.len))
     }
 
-    /// Makes the space end at `end`, if it ends before, with a gap. Returns the last segment.
-    fn grow(&mut self, end: u64) -> Handle {
-        let tail = self.slab.tail();
-        if end <= self.end {
-            return tail;
+    /// Gives out `start..end`, of which the last byte lies past the end, and none before the free
+    /// tail. What lies before it becomes a gap.
+    fn append(&mut self, start: u64, end: u64) -> Extent {
+        let from = self.truncate().get();
+        if from < start {
+            self.add(from, start);
+            self.free += start - from;
         }
-        self.free += end - self.end;
-        let tail = if self.slab.gap(tail).is_some() {
-            self.bins.take(&mut self.slab, tail);
-            self.slab.get_mut(tail).len += end - self.end;
-            tail
-        } else {
-            self.slab.insert_after(tail, self.end, end - self.end)
-        };
-        self.bins.put(&mut self.slab, tail);
         self.end = end;
-        tail
+        self.live += 1;
+        extent(start, end)
     }
 
     /// Gives out `len` bytes of a gap; what is left on either side stays a gap.
     fn carve(&mut self, fit: Fit, len: u64) -> Extent {
         let Fit { gap, start } = fit;
-        let before = *self.slab.get(gap);
-        self.bins.take(&mut self.slab, gap);
-        let segment = self.slab.get_mut(gap);
-        (segment.offset, segment.len) = (start, len);
-        let lead = start - before.offset;
-        if lead > 0 {
-            let handle = self.slab.insert_after(before.prev, before.offset, lead);
-            self.bins.put(&mut self.slab, handle);
-        }
-        let rest = before.len - lead - len;
-        if rest > 0 {
-            let handle = self.slab.insert_after(gap, start + len, rest);
-            self.bins.put(&mut self.slab, handle);
-        }
-        self.free -= len;
-        self.places.insert(start, gap);
-        Extent::new(FileOffset::new(start), ByteLen::new(len))
-    }
-
-    /// Joins a segment with the gaps beside it. The result is in no bin yet.
-    fn absorb_neighbours(&mut self, handle: Handle) -> Handle {
-        let Segment { prev, next, .. } = *self.slab.get(handle);
-        if let Some(&gap) = self.slab.gap(next) {
-            self.bins.take(&mut self.slab, next);
-            self.slab.remove(next);
-            self.slab.get_mut(handle).len += gap.len;
-        }
-        if let Some(&gap) = self.slab.gap(prev) {
-            self.bins.take(&mut self.slab, prev);
-            self.slab.remove(prev);
-            let segment = self.slab.get_mut(handle);
-            segment.offset = gap.offset;
-            segment.len += gap.len;
-        }
-        handle
-    }
-
-    /// Copies the segments, in offset order, into tables of the size that they need.
-    #[cold]
-    fn compact(&mut self) {
-        let mut slab = Slab::with_capacity(self.slab.used() * 2);
-        let mut bins = Bins::new();
-        let mut places = Places::with_capacity(self.places.len());
-        for segment in self.segments() {
-            let handle = slab.insert_after(slab.tail(), segment.offset, segment.len);
-            if segment.is_live() {
-                places.insert(segment.offset, handle);
-            } else {
-                bins.put(&mut slab, handle);
+        let Gap {
+            start: from,
+            end: to,
+            ..
+        } = *self.slab.get(gap);
+        let end = start + len;
+        match (from < start, end < to) {
+            (false, false) => self.remove(gap),
+            (false, true) => self.reshape(gap, end, to),
+            (true, false) => self.reshape(gap, from, start),
+            (true, true) => {
+                self.reshape(gap, from, start);
+                self.add(end, to);
             }
         }
-        (self.slab, self.bins, self.places) = (slab, bins, places);
+        self.free -= len;
+        self.live += 1;
+        self.slim_down();
+        extent(start, end)
+    }
+
+    /// Makes one of two gaps and what lies between them.
+    fn join(&mut self, before: Handle, behind: Handle) {
+        let (start, end) = (self.slab.get(before).start, self.slab.get(behind).end);
+        self.remove(behind);
+        self.reshape(before, start, end);
+    }
+
+    /// Enters a gap.
+    fn add(&mut self, start: u64, end: u64) {
+        let gap = self.slab.insert(start, end);
+        self.bins.put(&mut self.slab, gap);
+        self.ends.insert(start, gap);
+        self.ends.insert(end, gap);
+    }
+
+    /// Forgets a gap.
+    fn remove(&mut self, gap: Handle) {
+        let Gap { start, end, .. } = *self.slab.get(gap);
+        self.bins.take(&mut self.slab, gap);
+        self.ends.remove(start, gap);
+        self.ends.remove(end, gap);
+        self.slab.remove(gap);
+    }
+
+    /// Moves the ends of a gap.
+    fn reshape(&mut self, gap: Handle, start: u64, end: u64) {
+        let before = *self.slab.get(gap);
+        let moves = Bin::of(before.len()) != Bin::of(end - start);
+        if moves {
+            self.bins.take(&mut self.slab, gap);
+        }
+        let shaped = self.slab.get_mut(gap);
+        (shaped.start, shaped.end) = (start, end);
+        if moves {
+            self.bins.put(&mut self.slab, gap);
+        }
+        for (old, new) in [(before.start, start), (before.end, end)] {
+            if old != new {
+                self.ends.remove(old, gap);
+                self.ends.insert(new, gap);
+            }
+        }
+    }
+
+    #[inline]
+    fn slim_down(&mut self) {
+        if self.slab.is_sparse() {
+            self.compact();
+        }
+    }
+
+    /// Copies the gaps into tables of the size that they need.
+    #[cold]
+    fn compact(&mut self) {
+        let gaps = self.slab.used();
+        let old = core::mem::replace(&mut self.slab, Slab::with_capacity(gaps * 2));
+        (self.bins, self.ends) = (Bins::new(), Ends::with_capacity(gaps));
+        for gap in old.iter() {
+            self.add(gap.start, gap.end);
+        }
     }
 }
 
-fn extent_of(segment: &Segment) -> Extent {
-    Extent::new(FileOffset::new(segment.offset), ByteLen::new(segment.len))
-}
-
-fn chain(first: Handle, next: impl Fn(Handle) -> Handle) -> impl Iterator<Item = Handle> {
-    let some = |handle| (handle != NIL).then_some(handle);
-    core::iter::successors(some(first), move |&handle| some(next(handle)))
+fn extent(start: u64, end: u64) -> Extent {
+    Extent::new(FileOffset::new(start), ByteLen::new(end - start))
 }
 
 impl core::fmt::Debug for GapSet {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("GapSet")
             .field("end", &self.end())
-            .field("live", &self.live_count())
+            .field("limit", &self.limit())
+            .field("live", &self.live)
             .field("live_bytes", &self.live_bytes())
-            .field("gaps", &self.gap_count())
+            .field("gaps", &self.slab.used())
             .field("free_bytes", &self.free_bytes())
             .finish()
     }

@@ -18,12 +18,16 @@ mod class;
 mod classes;
 mod directory;
 mod error;
+mod found;
 mod gaps;
 mod ids;
 mod omni;
 mod omni_live;
+mod places;
 mod published;
+mod singles;
 mod snapshot;
+mod wanted;
 
 pub use basic::{BasicAllocator, BasicBuilder, Region, Request};
 pub use block::{BlockAllocator, LiveIds};

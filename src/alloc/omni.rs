@@ -21,12 +21,14 @@ use std::sync::Arc;
 use super::basic::{BasicAllocator, BasicBuilder, Request};
 use super::class::Class;
 use super::classes::{ClassError, GrowByShare, Growth, MAX_CLASSES, SizeClasses};
-use super::directory::{Found, NO_CLASS, Wanted};
+use super::directory::NO_CLASS;
 use super::error::{AllocError, FreeError, LookupError};
+use super::found::Found;
 use super::gaps::SpaceError;
 use super::omni_live::OmniLiveIds;
 use super::published::Published;
 use super::snapshot::{self, AllocatorSnapshot, RestoreError};
+use super::wanted::Wanted;
 use crate::bitset::{Cursors, Mark, Want};
 use crate::id::{ByteLen, Extent, FileOffset, IdRange, ObjectId, SlotIndex};
 use crate::sync::epoch::{Domain, Guard};
@@ -310,15 +312,10 @@ impl OmniBlockAllocator {
         let directory = self.root.directory();
         loop {
             let seen = class.usage();
-            let first = class.take_run(directory, n.into()).or_else(|| {
-                let reaped = class.reap(directory);
-                reaped.then(|| class.take_run(directory, n.into()))?
-            });
-            if let Some(first) = first {
+            if let Some(first) = class.take_run(directory, n.into()) {
                 return IdRange::new(first, n.into()).map_err(AllocError::Ids);
             }
-            let slots = self.next_slots(class).max(n);
-            class.grow(directory, seen, slots)?;
+            self.make_room(class, seen, n)?;
         }
     }
 
@@ -327,6 +324,7 @@ impl OmniBlockAllocator {
         let wanted = Wanted {
             slot_size: len,
             last,
+            least: last,
             class: NO_CLASS,
             align: 1,
             near: None,
@@ -376,22 +374,30 @@ impl OmniBlockAllocator {
             if let Some(taken) = class.take(directory, want, &mut land) {
                 return Ok(taken);
             }
-            self.make_room(class, seen)?;
+            self.make_room(class, seen, 1)?;
         }
     }
 
     /// What nobody looks at any more comes first, then a new range; without room for one, what
-    /// the epoch can be made to pass over.
+    /// the epoch can be made to pass over, and then a smaller range of `least` slots or more.
     #[cold]
-    fn make_room(&self, class: &Class, seen: super::ClassUse) -> Result<(), AllocError> {
+    fn make_room(
+        &self,
+        class: &Class,
+        seen: super::ClassUse,
+        least: u32,
+    ) -> Result<(), AllocError> {
         let directory = self.root.directory();
         if class.reap(directory) {
             return Ok(());
         }
-        let slots = self.next_slots(class);
-        let grown = class.grow(directory, seen, slots);
-        if grown.is_err() && class.collect(directory) {
+        let slots = self.next_slots(class).max(least);
+        let grown = class.grow(directory, seen, slots..=slots);
+        if grown.is_ok() || class.collect(directory) {
             return Ok(());
+        }
+        if least < slots && matches!(grown, Err(AllocError::Space(_))) {
+            return class.grow(directory, seen, least..=least.max(slots / 2));
         }
         grown
     }

@@ -140,7 +140,7 @@ pub(super) fn restore(
     snapshot: &AllocatorSnapshot,
 ) -> Result<(), RestoreError> {
     let mut ranges: Vec<&RangeSnapshot> = snapshot.ranges.iter().collect();
-    ranges.sort_by_key(|range| range.offset);
+    ranges.sort_by_key(|range| range.offset); // the space is claimed in ascending order
     for range in ranges {
         restore_range(allocator, range)?;
     }

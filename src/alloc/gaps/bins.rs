@@ -76,7 +76,6 @@ impl Bin {
 }
 
 /// The gaps, by length.
-#[derive(Clone, Debug)]
 pub(super) struct Bins {
     rows: u64,
     subs: [u16; ROWS],
@@ -121,35 +120,32 @@ impl Bins {
         Some(Bin((row * SUBS + sub) as u16))
     }
 
-    /// Makes a segment a gap: puts it first into the bin of its length.
+    /// Puts a gap first into the bin of its length.
     pub(super) fn put(&mut self, slab: &mut Slab, handle: Handle) {
-        let bin = Bin::of(slab.get(handle).len);
+        let bin = Bin::of(slab.get(handle).len());
         let head = core::mem::replace(&mut self.heads[usize::from(bin.0)], handle);
         if head != NIL {
             slab.get_mut(head).bin_prev = handle;
         }
-        let segment = slab.get_mut(handle);
-        segment.bin_prev = NIL;
-        segment.bin_next = head;
+        let gap = slab.get_mut(handle);
+        (gap.bin_prev, gap.bin_next) = (NIL, head);
         self.subs[bin.row()] |= 1 << bin.sub();
         self.rows |= 1 << bin.row();
     }
 
-    /// Takes a gap out of its bin and marks it live.
+    /// Takes a gap out of its bin.
     pub(super) fn take(&mut self, slab: &mut Slab, handle: Handle) {
-        let segment = slab.get_mut(handle);
-        let (prev, next, len) = (segment.bin_prev, segment.bin_next, segment.len);
-        segment.set_live();
-        if next != NIL {
-            slab.get_mut(next).bin_prev = prev;
+        let gap = *slab.get(handle);
+        if gap.bin_next != NIL {
+            slab.get_mut(gap.bin_next).bin_prev = gap.bin_prev;
         }
-        if prev != NIL {
-            slab.get_mut(prev).bin_next = next;
+        if gap.bin_prev != NIL {
+            slab.get_mut(gap.bin_prev).bin_next = gap.bin_next;
             return;
         }
-        let bin = Bin::of(len);
-        self.heads[usize::from(bin.0)] = next;
-        if next == NIL {
+        let bin = Bin::of(gap.len());
+        self.heads[usize::from(bin.0)] = gap.bin_next;
+        if gap.bin_next == NIL {
             self.clear(bin);
         }
     }

@@ -15,10 +15,10 @@ pub enum SpaceError {
     TooLarge,
     /// No gap is long enough, and the space may not grow so far.
     NoSpace,
-    /// There are too many segments (live and free ones together at most `u32::MAX - 1`).
+    /// The space is cut into too many pieces: at most `u32::MAX - 2` extents are given out.
     TooManySegments,
-    /// No live extent begins at this offset: it was never given out, was freed already, or lies
-    /// inside another extent.
+    /// No live extent begins at this offset: it was never given out, was freed already, lies
+    /// inside another extent, or belongs to a size class or to a run.
     NotLive,
     /// A live extent begins at this offset, but it has another length.
     WrongLen {
@@ -37,7 +37,7 @@ impl fmt::Display for SpaceError {
             Self::BadAlignment(align) => write!(f, "the alignment {align} is not a power of two"),
             Self::TooLarge => f.write_str("the length fits into no space of this limit"),
             Self::NoSpace => f.write_str("no gap is long enough and the limit is reached"),
-            Self::TooManySegments => f.write_str("the space is cut into too many segments"),
+            Self::TooManySegments => f.write_str("the space is cut into too many pieces"),
             Self::NotLive => f.write_str("no live extent begins at this offset"),
             Self::WrongLen { live } => {
                 write!(f, "the extent at this offset has {} bytes", live.get())

@@ -11,20 +11,18 @@
 //! None: sequential.
 //!
 //! # Progress
-//! `find` and `find_beside` take constant time; `find_any` and `gap_at` may walk every segment.
+//! `find` and `find_beside` take constant time; `find_any` may walk every gap.
 //!
 //! # Checked by
 //! `tests.rs` (T1, T4).
 
 use super::bins::Bin;
-use super::slab::{Handle, NIL, Segment};
+use super::slab::Handle;
 use super::{GapSet, SpaceError};
-use crate::id::ByteLen;
+use crate::id::{ByteLen, Extent};
 
 /// How many gaps of one bin are looked at, in search of one that fits.
 const LOOKS: usize = 8;
-/// How many segments on either side of the hint are looked at.
-const NEAR: usize = 4;
 
 /// A gap and where in it the wanted extent begins.
 #[derive(Clone, Copy)]
@@ -97,57 +95,24 @@ impl GapSet {
         }
     }
 
-    /// A gap that fits among the segments beside the live one that begins at `near`.
-    pub(super) fn find_beside(&self, near: u64, want: Want) -> Option<Fit> {
-        let begins_here = |handle| self.slab.get(handle).offset == near;
-        let middle = self.places.find(near, begins_here)?.handle;
-        let (mut left, mut right) = (middle, middle);
-        for _ in 0..NEAR {
-            right = self.step(right, |seg| seg.next);
-            if let Some(fit) = self.fit(right, want) {
-                return Some(fit);
-            }
-            left = self.step(left, |seg| seg.prev);
-            if let Some(fit) = self.fit_at_end(left, want) {
-                return Some(fit);
-            }
-        }
-        None
-    }
-
-    fn step(&self, from: Handle, to: impl Fn(&Segment) -> Handle) -> Handle {
-        match from {
-            NIL => NIL,
-            _ => to(self.slab.get(from)),
-        }
+    /// A gap that fits directly behind a live extent, or else directly before it.
+    pub(super) fn find_beside(&self, live: Extent, want: Want) -> Option<Fit> {
+        let behind = || self.fit(self.beginning_at(live.end().ok()?.get())?, want);
+        let before = || self.fit_at_end(self.ending_at(live.offset.get())?, want);
+        behind().or_else(before)
     }
 
     /// The first aligned place in a gap, if the wanted length fits there.
     fn fit(&self, handle: Handle, want: Want) -> Option<Fit> {
-        let gap = self.slab.gap(handle)?;
-        let start = want.align_up(gap.offset)?;
-        let fits = start.checked_add(want.len)? <= gap.end();
-        fits.then_some(Fit { gap: handle, start })
+        let gap = self.slab.get(handle);
+        let (start, _) = want.place_from(gap.start, gap.end)?;
+        Some(Fit { gap: handle, start })
     }
 
     /// The last aligned place in a gap, if the wanted length fits there.
     fn fit_at_end(&self, handle: Handle, want: Want) -> Option<Fit> {
-        let gap = self.slab.gap(handle)?;
-        let start = gap.end().checked_sub(want.len)? & !(want.align - 1);
-        (start >= gap.offset).then_some(Fit { gap: handle, start })
-    }
-
-    /// The gap around `start..end`, which may end past the end of the space; there it is the
-    /// free tail, or `NIL`.
-    pub(super) fn gap_at(&self, start: u64, end: u64) -> Option<Handle> {
-        if start >= self.end {
-            return Some(NIL);
-        }
-        let mut handle = self.slab.tail();
-        while self.slab.get(handle).offset > start {
-            handle = self.slab.get(handle).prev;
-        }
-        let gap = self.slab.gap(handle)?;
-        (end <= gap.end() || gap.end() == self.end).then_some(handle)
+        let gap = self.slab.get(handle);
+        let start = gap.end.checked_sub(want.len)? & !(want.align - 1);
+        (start >= gap.start).then_some(Fit { gap: handle, start })
     }
 }
