@@ -203,7 +203,7 @@ fn hammer(slots: u64, stripes: usize, threads: u64, retires: bool) {
     let world = World::new(slots, stripes);
     let end = Instant::now() + Duration::from_secs(1);
     thread::scope(|scope| {
-        for me in 1..=threads {
+        let spawn = |me| {
             let world = &world;
             scope.spawn(move || {
                 let mut actor = Actor::new(world, me, retires);
@@ -211,8 +211,13 @@ fn hammer(slots: u64, stripes: usize, threads: u64, retires: bool) {
                     (0..64).for_each(|_| actor.step());
                 }
                 actor.finish();
-            });
-        }
+            })
+        };
+        let threads: Vec<_> = (1..=threads).map(spawn).collect();
+        // Not left to the scope: it ends before the threads' locals go, and these pin once more.
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
     });
     world.slots.collect();
     assert_eq!((world.slots.len(), world.slots.waiting()), (0, 0));

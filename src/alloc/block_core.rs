@@ -48,8 +48,8 @@ impl Core {
             cursors,
             owned: AtomicU64::new(0),
             block,
+            limbo: Mutex::new(Limbo::new(&domain)),
             domain,
-            limbo: Mutex::new(Limbo::new()),
         }
     }
 

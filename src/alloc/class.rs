@@ -249,7 +249,7 @@ impl Class {
     pub(crate) fn retire(&self, directory: &Directory, retired: Retired, guard: &Guard) {
         let bytes = usize::try_from(retired.bytes().get()).unwrap_or(usize::MAX);
         let mut limbo = self.limbo.lock();
-        let waiting = limbo.get_or_insert_with(|| Box::new(Limbo::new()));
+        let waiting = limbo.get_or_insert_with(|| Box::new(Limbo::new(directory.domain())));
         waiting.push(retired, bytes, guard);
         drop(limbo);
         self.reap(directory);

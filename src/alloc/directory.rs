@@ -98,7 +98,7 @@ impl Directory {
             space,
             ids,
             align,
-            limbo: Limbo::new(),
+            limbo: Limbo::new(&domain),
             slots: 0,
             singles: Singles::new(),
             #[cfg(all(loom, feature = "loom"))]

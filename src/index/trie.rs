@@ -73,7 +73,7 @@ impl Trie {
             tail_last: 0,
             bytes: 0,
             spliced: 0,
-            limbo: Limbo::new(),
+            limbo: Limbo::new(domain),
             kept: Vec::new(),
         };
         Self {

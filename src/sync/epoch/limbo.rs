@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use super::Guard;
+use super::{Domain, Guard};
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicBool, Ordering::*};
 
@@ -35,6 +35,7 @@ impl Ripe {
 ///
 /// Owned by one structure and guarded by one of its locks.
 pub(crate) struct Limbo<T> {
+    domain: Domain,
     open: Vec<T>,
     open_bytes: usize,
     sealed: VecDeque<Batch<T>>,
@@ -48,8 +49,10 @@ struct Batch<T> {
 }
 
 impl<T> Limbo<T> {
-    pub(crate) fn new() -> Self {
+    /// For what the readers of this domain see.
+    pub(crate) fn new(domain: &Domain) -> Self {
         Self {
+            domain: domain.clone(),
             open: Vec::new(),
             open_bytes: 0,
             sealed: VecDeque::new(),
@@ -58,6 +61,9 @@ impl<T> Limbo<T> {
     }
 
     /// Retires a thing that can no longer be reached and that weighs so many bytes.
+    ///
+    /// # Panics
+    /// If the guard was made by another domain; here and in `seal`.
     pub(crate) fn push(&mut self, item: T, bytes: usize, guard: &Guard) {
         self.open.push(item);
         self.open_bytes += bytes;
@@ -72,7 +78,7 @@ impl<T> Limbo<T> {
             return;
         }
         let ripe = Arc::new(Ripe(AtomicBool::new(false)));
-        guard.defer_mark(Arc::clone(&ripe));
+        self.domain.defer_mark(Arc::clone(&ripe), guard);
         self.sealed_bytes += self.open_bytes;
         self.sealed.push_back(Batch {
             ripe,

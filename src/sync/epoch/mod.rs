@@ -32,6 +32,7 @@
 
 use core::fmt;
 use core::num::NonZeroU64;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
 mod handles;
@@ -43,8 +44,8 @@ pub(crate) use limbo::{Limbo, Ripe};
 
 use crate::sync::SMALL;
 
-/// So many attempts move the epoch on far enough if no guard is in the way. It has to move twice,
-/// and an attempt may come to nothing where a thread has just left.
+/// After so many attempts in vain a guard is in the way. The epoch has to move twice, and an attempt
+/// may come to nothing where a thread has just left.
 const NUDGES: usize = if SMALL { 2 } else { 4 };
 
 /// A set of structures that share their epochs, and so their guards.
@@ -70,6 +71,29 @@ pub struct Domain {
 struct Inner {
     id: DomainId,
     collector: Collector,
+    unripe: Arc<Unripe>,
+}
+
+/// How many sealed batches there are that are not ripe. It decides only how often a nudge tries
+/// again, so it is not the checkers' business.
+#[derive(Default)]
+struct Unripe(AtomicUsize);
+
+impl Unripe {
+    fn add(&self) {
+        // Relaxed: nothing is published by it.
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn sub(&self) {
+        // Relaxed: as above.
+        self.0.fetch_sub(1, Relaxed);
+    }
+
+    fn get(&self) -> usize {
+        // Relaxed: as above.
+        self.0.load(Relaxed)
+    }
 }
 
 /// Tells domains apart; never reused in a process.
@@ -78,7 +102,6 @@ pub(crate) struct DomainId(NonZeroU64);
 
 impl DomainId {
     fn next() -> Self {
-        use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
         static NEXT: AtomicU64 = AtomicU64::new(1);
         // Relaxed: only uniqueness is wanted; nothing is published by it.
         let raw = NEXT.fetch_add(1, Relaxed);
@@ -113,7 +136,11 @@ impl Domain {
 
     fn over(collector: Collector) -> Self {
         let id = DomainId::next();
-        let inner = Arc::new(Inner { id, collector });
+        let inner = Arc::new(Inner {
+            id,
+            collector,
+            unripe: Arc::default(),
+        });
         Self { id, inner }
     }
 
@@ -134,16 +161,33 @@ impl Domain {
         }
     }
 
+    /// Has `ripe` marked once every guard that lives now is gone.
+    fn defer_mark(&self, ripe: Arc<Ripe>, guard: &Guard) {
+        self.check(guard);
+        let unripe = Arc::clone(&self.inner.unripe);
+        unripe.add();
+        guard.inner.defer(move || {
+            ripe.mark();
+            unripe.sub();
+        });
+        guard.inner.flush();
+    }
+
     /// Tries to move the epoch on, so that what is sealed becomes ripe.
     ///
-    /// Without any guard alive, what was sealed before the call is ripe after it.
+    /// Without any guard alive, what was sealed before the call is ripe after it, by whomever:
+    /// an attempt marks a few batches, the oldest first, and goes on while that comes to something.
     pub(crate) fn nudge(&self) {
         #[cfg(all(loom, feature = "loom"))]
         if self.inner.collector.is_eager() {
             return;
         }
-        for _ in 0..NUDGES {
+        let (mut before, mut in_vain) = (self.inner.unripe.get(), 0);
+        while before > 0 && in_vain < NUDGES {
             self.pin().flush();
+            let now = self.inner.unripe.get();
+            in_vain = if now < before { 0 } else { in_vain + 1 };
+            before = now;
         }
     }
 
@@ -209,12 +253,6 @@ impl Guard {
     /// Nothing that was reached before may be used afterwards, and `&mut` sees to it.
     pub fn repin(&mut self) {
         self.inner.repin();
-    }
-
-    /// Has `ripe` marked once every guard that lives now is gone.
-    fn defer_mark(&self, ripe: Arc<Ripe>) {
-        self.inner.defer(move || ripe.mark());
-        self.inner.flush();
     }
 
     fn flush(&self) {
