@@ -15,6 +15,7 @@
 //! |-------|-------|
 //! | `allocs_get_different_slots` | I2 in an unguarded word; I5: with a slot for each, both get one |
 //! | `an_alloc_sees_the_last_owner_gone` | FREE from `free` to `claim` |
+//! | `a_slot_freed_under_a_search_is_found` | I3, FULL: the fall and the note see each other |
 //! | `a_slot_freed_from_a_full_word_is_found` | I3, FULL: neither order of fill and fall hides a slot |
 //! | `the_last_slot_goes_to_one` | I2, I3 on the last slot, with a free beside it |
 //! | `a_reservation_is_nobody_elses` | W1: a claim that began before the word was guarded fails |
@@ -228,7 +229,7 @@ fn an_alloc_sees_the_last_owner_gone() {
 
 #[test]
 fn a_slot_freed_from_a_full_word_is_found() {
-    explore("a slot freed from a full word is found", None, 40, || {
+    explore("a slot freed from a full word is found", None, 20, || {
         let world = World::warm(2);
         let ids = world.fill();
         let (mine, other) = (ids[0], ids[1]);
@@ -239,6 +240,21 @@ fn a_slot_freed_from_a_full_word_is_found() {
         assert!(taken.is_some());
         // A new cursor finds it by the summary.
         assert!(world.slots.local().alloc().is_ok());
+    });
+}
+
+#[test]
+fn a_slot_freed_under_a_search_is_found() {
+    explore("a slot freed under a search is found", None, 40, || {
+        let world = World::warm(2);
+        // Full, but nobody has searched in vain yet.
+        let mine = world.take().unwrap();
+        world.take().unwrap();
+        let free = move |world: &World| world.slots.free(mine).unwrap();
+        // The search finds the slot, or says that the word is full, which is then not so.
+        let ((), taken) = both(&world, free, World::take);
+        // (By a new cursor: the others look at their words first.)
+        assert!(taken.or_else(|| world.slots.local().alloc().ok()) == Some(mine));
     });
 }
 
@@ -369,7 +385,7 @@ fn one_of_two_hides_wins() {
 
 #[test]
 fn a_hide_or_a_free_wins() {
-    explore("a hide or a free wins", None, 1000, || {
+    explore("a hide or a free wins", None, 500, || {
         let world = World::warm(1);
         let mine = world.take().unwrap();
         let hide = move |world: &World| world.slots.hide(mine);

@@ -133,7 +133,7 @@ fn alloc_against_free() {
 
 #[test]
 fn free_against_a_word_that_fills_up() {
-    explore("free/fill", None, 15, || {
+    explore("free/fill", None, 10, || {
         let world = World::new(2, 1);
         let mine = world.take().expect("two slots");
         let there = spawn(&world, World::take);

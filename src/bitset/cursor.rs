@@ -48,15 +48,30 @@ pub(crate) trait BlockSource {
     fn find(&self, look: &mut dyn FnMut(&Block) -> bool) -> bool;
 }
 
+/// So many slots a cursor takes outside of its own part before it looks there again: enough that a
+/// crowded block is swept evenly.
+const VISITS: u64 = 1024;
+/// One visit, beside the number of a leaf word.
+const VISIT: u64 = 1 << 32;
+
 /// A place to go on from. It publishes nothing, and any value will do.
 pub(crate) struct Cursor {
     /// The first id of a block, or 0.
     block: AtomicU64,
-    word: AtomicU64,
+    /// A leaf word; above it how many visits are left, and one more, if it is in a part that is
+    /// another's. Two threads would else stay in one cache line once their parts had been full.
+    place: AtomicU64,
     /// Which cursor it is.
     number: u32,
     /// How many there are: into so many parts a block is divided.
     parts: u32,
+}
+
+/// How many words at the beginning of a part are nobody's own: they lie in one cache line with the
+/// end of the part before, and the first ones with the block's head.
+fn margin(part: usize) -> usize {
+    const LINE: usize = 8;
+    if part > 2 * LINE { LINE } else { 0 }
 }
 
 impl Cursor {
@@ -64,16 +79,29 @@ impl Cursor {
         Self {
             block: AtomicU64::new(0),
             // Beyond any block: the first word is sought.
-            word: AtomicU64::new(u64::MAX),
+            place: AtomicU64::new(u64::MAX),
             number: number as u32,
             parts: parts as u32,
         }
     }
 
     #[inline]
-    fn word(&self) -> usize {
+    fn place(&self) -> u64 {
         // Relaxed: a hint, and any value will do.
-        self.word.load(Relaxed) as usize
+        self.place.load(Relaxed)
+    }
+
+    /// The leaf word to go on from, unless it is time to look elsewhere.
+    #[inline]
+    fn visit(&self) -> Option<usize> {
+        let place = self.place();
+        match place / VISIT {
+            0 => {}
+            1 => return None,
+            // Relaxed: a hint, and any value will do.
+            _ => self.place.store(place - VISIT, Relaxed),
+        }
+        Some(place as u32 as usize)
     }
 
     #[inline]
@@ -85,7 +113,21 @@ impl Cursor {
     fn set(&self, block: &Block, word: usize) {
         // Relaxed, both: hints, and any value will do.
         self.block.store(block.span().first_id.get(), Relaxed);
-        self.word.store(word as u64, Relaxed);
+        self.place
+            .store(word as u64 + self.visits(block, word), Relaxed);
+    }
+
+    /// How many visits a word gets: those that are left, if the last one was another's, too.
+    fn visits(&self, block: &Block, word: usize) -> u64 {
+        let part = block.parts().leaves().div_ceil(self.parts());
+        let is_inside = word / part == self.number as usize && word % part >= margin(part);
+        if self.number >= self.parts || is_inside {
+            return 0;
+        }
+        match self.place() & !(VISIT - 1) {
+            left if (2 * VISIT..=VISITS * VISIT).contains(&left) => left,
+            _ => VISITS * VISIT,
+        }
     }
 
     /// How many parts a block has.
@@ -93,17 +135,24 @@ impl Cursor {
         self.parts as usize
     }
 
-    /// The leaf word of `block` from which to search.
+    /// The leaf word of `block` from which to search: the next one, but the beginning of the own
+    /// part after some time elsewhere, and of the same part at its end, where nearly all words
+    /// have room again.
     fn start(&self, block: &Block) -> usize {
-        let (word, leaves) = (self.word(), block.parts().leaves());
+        let (place, leaves) = (self.place(), block.parts().leaves());
+        let (word, away) = (place as u32 as usize, place / VISIT);
+        let home = self.home(leaves);
         if self.block() != block.span().first_id.get() || word >= leaves {
-            return self.home(leaves);
+            return home;
         }
         let part = leaves.div_ceil(self.parts());
-        let begin = word / part * part;
-        let end = (begin + part).min(leaves);
-        if word + 1 == end && block.is_open(begin..end) {
-            return begin;
+        let part_from = |begin: usize| begin..(begin + part).min(leaves);
+        if away == 1 && block.is_open(part_from(home / part * part)) {
+            return home;
+        }
+        let same = part_from(word / part * part);
+        if word + 1 == same.end && block.is_open(same.clone()) {
+            return same.start;
         }
         word + 1
     }
@@ -112,7 +161,8 @@ impl Cursor {
     fn home(&self, leaves: usize) -> usize {
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
         if self.number < self.parts {
-            return self.number as usize * leaves.div_ceil(self.parts()) % leaves;
+            let part = leaves.div_ceil(self.parts());
+            return (self.number as usize * part + margin(part)) % leaves;
         }
         let spread = u64::from(self.number).wrapping_mul(GOLDEN) >> 32;
         ((spread * leaves as u64) >> 32) as usize
@@ -130,11 +180,9 @@ impl Cursor {
         mut land: impl FnMut(&Block, SlotIndex) -> R,
     ) -> Option<R> {
         if let Some(block) = source.named(self.block()) {
-            let word = self.word();
-            if block.parts().has_leaf(word) {
-                if let Taken::Slot(slot) = block.take_in(word, want) {
-                    return Some(land(block, slot));
-                }
+            let word = self.visit().filter(|&word| block.parts().has_leaf(word));
+            if let Some(Taken::Slot(slot)) = word.map(|word| block.take_in(word, want)) {
+                return Some(land(block, slot));
             }
         }
         self.search(source, want, &mut land)
@@ -240,7 +288,7 @@ impl fmt::Debug for Cursor {
         f.debug_struct("Cursor")
             .field("number", &self.number)
             .field("block", &self.block())
-            .field("word", &self.word())
+            .field("place", &self.place())
             .finish()
     }
 }

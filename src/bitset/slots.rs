@@ -172,10 +172,7 @@ impl Block {
                 return self.take_leased(word, want);
             }
             match leaf.claim(seen, free & free.wrapping_neg()) {
-                Ok(now) if now.is_full() => {
-                    self.note_full(word);
-                    return self.taken(word, free);
-                }
+                // If the word is full now, whoever passes over it will say so.
                 Ok(_) => return self.taken(word, free),
                 Err(now) => seen = now,
             }

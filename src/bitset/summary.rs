@@ -7,17 +7,18 @@
 //! # Invariants
 //! * I3  The summary may waste a look; it may not hide a slot from a call that begins after the
 //!   slot became free, unless a call in progress has the word's lease. A summary bit rises in
-//!   `note_full` only, under the lease, and by a read-modify-write after which the leaf is looked
-//!   at again; a fall that found the leaf full clears it by another one. Of the two, the later
-//!   sees the earlier: either the bit is cleared after it rose, or the second look sees the fall.
-//!   No `SeqCst` is needed for that.
+//!   `note_full` only, under the lease, when a search passes over a full word; then the leaf is
+//!   looked at again. A fall that found the leaf full looks at the bit, and clears it if it is set.
+//!   Between the two steps of either stands a `SeqCst` fence: of the two second steps one sees the
+//!   other's first. (A read-modify-write by each fall needs no fence, but threads that free random
+//!   slots of a crowded block then meet in the summary.)
 //! * L1  A lease is tried, never waited for, and is given back in the call that took it; only a
 //!   block that is given up keeps them.
 //!
 //! # Edges
 //! | edge  | released by        | acquired by          | what crosses                    |
 //! |-------|--------------------|----------------------|---------------------------------|
-//! | FULL  | `note_fall`        | `note_full_leased`   | the fall of the live bit        |
+//! | FULL  | `note_fall`, `note_full_leased` | the same | the fall of the live bit, or the rise of the summary's: one sees the other |
 //! | LEASE | `give`             | `lease`, `lease_all` | what the last holder made taken |
 //!
 //! # Progress
@@ -29,7 +30,7 @@
 
 use super::block::Block;
 use super::parts::{Field, Parts};
-use crate::sync::atomic::{AtomicU64, Ordering::*};
+use crate::sync::atomic::{AtomicU64, Ordering::*, fence};
 
 /// The summary, found once for several looks.
 pub(super) struct Summary<'a> {
@@ -98,13 +99,20 @@ impl Block {
 
     /// Whether nearly all of these words did not look full.
     pub(super) fn is_open(&self, words: core::ops::Range<usize>) -> bool {
-        let summary = self.summary();
-        let is_open = |word: &usize| {
-            let (group, bit) = Parts::group_of(*word);
-            summary.open(group) & bit != 0
+        let (summary, len) = (self.summary(), words.len());
+        let (first, from) = Parts::group_of(words.start);
+        let (last, to) = Parts::group_of(words.end - 1);
+        let open = |group: usize| {
+            let mut mask = u64::MAX;
+            if group == first {
+                mask &= from.wrapping_neg();
+            }
+            if group == last {
+                mask &= to | (to - 1);
+            }
+            (summary.open(group) & mask).count_ones() as usize
         };
-        let (len, full) = (words.len(), words.filter(|word| !is_open(word)).count());
-        full * 16 <= len
+        (len - (first..=last).map(open).sum::<usize>()) * 16 <= len
     }
 
     /// Says in the summary that a word is full, unless somebody else has its lease.
@@ -120,9 +128,11 @@ impl Block {
     /// Says in the summary that a word is full (I3). Under the lease.
     pub(super) fn note_full_leased(&self, word: usize) {
         let (summary, bit) = self.bit(Field::Summary, word);
-        // Acquire [FULL]: a fall that cleared the bit before is seen below.
-        summary.fetch_or(bit, Acquire);
-        // Either the line above has seen the fall, or the fall will clear the bit.
+        // Relaxed: the fence orders it.
+        summary.fetch_or(bit, Relaxed);
+        // SeqCst [FULL]: the bit before the look at the leaf; against the leaf before the look at
+        // the bit in `note_fall`.
+        fence(SeqCst);
         if !self.leaf(word).peek().is_full() {
             // Relaxed: it may only waste a look.
             summary.fetch_and(!bit, Relaxed);
@@ -134,8 +144,12 @@ impl Block {
     #[inline(never)]
     pub(super) fn note_fall(&self, word: usize) {
         let (summary, bit) = self.bit(Field::Summary, word);
-        // Release [FULL]: the fall comes before this.
-        summary.fetch_and(!bit, Release);
+        // SeqCst [FULL]: the fall before the look at the bit; against `note_full_leased`.
+        fence(SeqCst);
+        // Relaxed, both: the fence orders them; a bit too few may only waste a look.
+        if summary.load(Relaxed) & bit != 0 {
+            summary.fetch_and(!bit, Relaxed);
+        }
     }
 
     // ---------------------------------------------------------------- leases

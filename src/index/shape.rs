@@ -47,13 +47,15 @@ impl Shape {
 
     /// A shape that divides these ranges, two or more, well.
     ///
-    /// Slots are as wide as the median distance between starts, so dense aligned ranges fall one
-    /// to a slot. Where that takes more than `MAX_BITS` bits, the levels below have all of
+    /// Slots are as wide as the median distance between starts; or, where the starts are all aligned
+    /// and lie so densely that at least every fourth slot is used, as their alignment, so that what
+    /// is inserted between them finds slots of its own. Where that takes more than `MAX_BITS` bits, the levels below have all of
     /// `MAX_BITS`; where it takes more slots than the ranges are worth, slots are wider.
     pub(super) fn suiting(items: &[Item]) -> Self {
         let (first, last) = (items[0].first, items[items.len() - 1].first);
         let span = (first ^ last).ilog2() + 1;
-        let fine = median_distance(items).ilog2().min(span - 1);
+        let fine = alignment(items, span).unwrap_or_else(|| median_distance(items).ilog2());
+        let fine = fine.min(span - 1);
         let levels = (span - fine - 1) / MAX_BITS;
         let shift = fine + levels * MAX_BITS;
         let worth = (items.len().ilog2() + 1).clamp(MIN_BITS, MAX_BITS);
@@ -133,6 +135,14 @@ impl Shape {
     pub(super) fn slot_last(self, index: u32) -> u64 {
         self.slot_first(index) | below(self.shift)
     }
+}
+
+/// The bits below which every start is 0, if a fourth of the places that are aligned so is used.
+fn alignment(items: &[Item], span: u32) -> Option<u32> {
+    let bits = items.iter().fold(0, |bits, item| bits | item.first);
+    let aligned = bits.trailing_zeros();
+    let places = 1usize.checked_shl(span.checked_sub(aligned)?)?;
+    (places / 4 <= items.len()).then_some(aligned)
 }
 
 fn median_distance(items: &[Item]) -> u64 {

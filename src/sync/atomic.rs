@@ -11,20 +11,20 @@ pub(crate) use core::sync::atomic::Ordering;
     all(shuttle, feature = "shuttle"),
     mapless_count
 )))]
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
 
 #[cfg(all(shuttle, feature = "shuttle", not(all(loom, feature = "loom"))))]
-pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
 
 #[cfg(all(loom, feature = "loom"))]
-pub(crate) use wrapped::{AtomicBool, AtomicU64, AtomicUsize};
+pub(crate) use wrapped::{AtomicBool, AtomicU64, AtomicUsize, fence};
 
 #[cfg(all(
     mapless_count,
     not(all(loom, feature = "loom")),
     not(all(shuttle, feature = "shuttle"))
 ))]
-pub(crate) use wrapped::{AtomicBool, AtomicU64, AtomicUsize};
+pub(crate) use wrapped::{AtomicBool, AtomicU64, AtomicUsize, fence};
 
 #[cfg(any(all(loom, feature = "loom"), mapless_count))]
 mod wrapped {
@@ -42,6 +42,12 @@ mod wrapped {
     fn step() {
         #[cfg(mapless_count)]
         super::count::step();
+    }
+
+    #[track_caller]
+    pub(crate) fn fence(order: Ordering) {
+        step();
+        raw::fence(order);
     }
 
     macro_rules! atomic {
