@@ -162,6 +162,8 @@ impl Objects {
         for &len in sizes {
             omni.alloc(ByteLen::new(len)).expect("room");
         }
+        // Nodes of the index that were replaced by larger ones wait for readers; nobody reads.
+        omni.collect();
         Self {
             omni,
             ids: Vec::new(),

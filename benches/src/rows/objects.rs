@@ -29,30 +29,39 @@ fn sizes(n: usize) -> Vec<u64> {
         .collect()
 }
 
-/// Live bytes an object, as the allocator counts them.
+/// Sizes of eight classes, 64 B to 8 KiB, as many of each.
+fn eight_sizes(n: usize) -> Vec<u64> {
+    (0..n).map(|k| 64 << (k % 8)).collect()
+}
+
+/// Live bytes an object, as the allocator counts them, after `collect`.
 pub fn memory(config: Config) -> Report {
+    let mut report = memory_of("8 classes", &eight_sizes(config.size(OBJECTS)));
     let sizes = sizes(config.size(OBJECTS));
+    report.append(memory_of("log-uniform, 40 classes", &sizes));
     let n = sizes.len() as f64;
     let per = |name: &str, bytes: usize| Series::new(name, vec![bytes as f64 / n]);
-    let (ours, bytes) = memory::grown(|| Objects::fill_uncounted(&sizes));
-    let ours_per = per("mapless OmniBlockAllocator", bytes);
-    let work = format!(
-        "memory, {} objects of {} ranges",
-        sizes.len(),
-        ours.ranges()
-    );
-    drop(ours);
+    let work = format!("memory, {} objects", sizes.len());
     let objects = hashed(&sizes);
-    let mut report = Report::default();
-    report
-        .lines
-        .push(Line::absolute(&work, &ours_per, 0.2).in_unit("B an object"));
     let maps = [
         per(Plain::NAME, memory::grown(|| Plain::build(&objects)).1),
         per(Dash::NAME, memory::grown(|| Dash::build(&objects)).1),
         per(Papaya::NAME, memory::grown(|| Papaya::build(&objects)).1),
     ];
     report.note(&work, "B an object", maps);
+    report
+}
+
+fn memory_of(what: &str, sizes: &[u64]) -> Report {
+    let (ours, bytes) = memory::grown(|| Objects::fill_uncounted(sizes));
+    let per = vec![bytes as f64 / sizes.len() as f64];
+    let (objects, ranges) = (sizes.len(), ours.ranges());
+    let work = format!("memory, {objects} objects, {what}, {ranges} ranges");
+    let ours = Series::new("mapless OmniBlockAllocator", per);
+    let mut report = Report::default();
+    report
+        .lines
+        .push(Line::absolute(work, &ours, 0.2).in_unit("B an object"));
     report
 }
 
