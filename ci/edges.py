@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every atomic access says which ordering it uses, why, and along which edge.
 
-    ci/edges.py [ROOT]
+    ci/edges.py [--write] [ROOT]
 
 * A1  Each access outside the shim has a comment above it, or in its statement, that names exactly
       the orderings of the accesses it stands for: `Acquire [FREE]: why`, `Relaxed on failure: why`,
@@ -10,6 +10,7 @@
 * A3  Each label has a row in the "# Edges" table of the file's header or of a mod.rs above it.
 * A4  Each row has two sites at least: one that releases and one that acquires.
 * A5  The functions that a row names exist.
+* A6  DESIGN.md has all rows in one table, between its marks; `--write` renders it anew.
 
 Exit status 1 with one line for each complaint.
 """
@@ -173,11 +174,42 @@ def check(read, paths):
     return bad + check_rows(read, paths, uses), uses
 
 
+def table(read, paths):
+    """All rows, with their files."""
+    out = ["", "| edge | in | released by | acquired by | what crosses |", "|---|---|---|---|---|"]
+    for path in paths:
+        for label, cells in parse_edges(rustsrc.header(read(path))).items():
+            out.append(f"| {label} | `{path}` | {' | '.join(cells[1:4])} |")
+    return "\n".join(out) + "\n\n"
+
+
+def filled(text, rows):
+    return re.sub(r"(<!-- edges -->\n).*?(<!-- edges: end -->)", lambda found: found[1] + rows + found[2],
+                  text, flags=re.S)
+
+
+def check_design(root, rows, write):
+    """Complaints about A6; or renders the table."""
+    path = os.path.join(root, "DESIGN.md")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    new = filled(text, rows)
+    if rows not in new:
+        return ["DESIGN.md has no marks for the table of edges (A6)"]
+    if new != text and not write:
+        return ["DESIGN.md: the table of edges is out of date; run ci/edges.py --write (A6)"]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(new)
+    return []
+
+
 def main():
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    root = sys.argv[1] if len(sys.argv) > 1 else here
-    paths = rustsrc.sources(root)
-    bad, uses = check(rustsrc.reader(root), paths)
+    args = [arg for arg in sys.argv[1:] if arg != "--write"]
+    root = args[0] if args else here
+    paths, read = rustsrc.sources(root), rustsrc.reader(root)
+    bad, uses = check(read, paths)
+    bad += check_design(root, table(read, paths), "--write" in sys.argv)
     for line in bad:
         print(line)
     print(f"edges: {len(uses)} labels, {sum(map(len, uses.values()))} labelled sites, "

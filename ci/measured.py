@@ -22,10 +22,17 @@ DOCUMENTS = ["README.md", "DESIGN.md"]
 BLOCK = re.compile(r"(<!-- measured: (?!end)([\w -]+?) -->\n)(.*?)(<!-- measured: end -->)", re.S)
 
 
+# The order of rows in a table of bars; what is not named comes last.
+ORDER = ["memory", "locate-in", "locate", "get-many", "get-in", "get-in-10m", "threads", "threads-objects",
+         "writer-slow", "writer-flat-out", "insert", "slots", "slots-full"]
+
+
 def latest(folder):
-    """Row -> its latest record."""
+    """Row -> its latest record, in the order of a table."""
     files = sorted(folder.glob("????-??-??-*.json"))
     records = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    place = {row: at for at, row in enumerate(ORDER)}
+    records.sort(key=lambda record: place.get(record["row"], len(ORDER)))
     return {record["row"]: record for record in records}
 
 
@@ -62,9 +69,9 @@ def machine(records):
     """One line for each machine and day."""
     told = {}
     for record in records:
-        about = ", ".join(f"{key} {value}" for key, value in record["machine"].items()
-                          if key != "load" and not isinstance(value, (dict, list)))
-        told[f"{record['date']}: {about}"] = None
+        about = record["machine"]
+        caches = ", ".join(about["caches"])
+        told[f"{record['date']}: {about['cpu']}, {about['cores']} cores, {caches}, {about['rustc']}."] = None
     return [*told]
 
 

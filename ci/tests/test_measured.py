@@ -7,7 +7,7 @@ import measured
 
 RECORDS = {
     "lookup": {
-        "row": "lookup", "date": "2026-01-02", "machine": {"cpu": "a chip", "cores": 2, "load": "1.0"},
+        "row": "lookup", "date": "2026-01-02", "machine": {"cpu": "a chip", "cores": 2, "caches": ["L1 32K", "L2 1M"], "rustc": "rustc 1", "load": "1.0"},
         "lines": [
             {"work": "fast", "unit": "ns", "ours": {"name": "ours", "values": [1, 2, 3]},
              "against": {"name": "table", "values": [4, 4, 4]}, "ratios": [0.25, 0.5, 0.75],
@@ -30,7 +30,7 @@ class Measured(unittest.TestCase):
         self.assertIn("| fast | 2.00 ns | table: 4.00 ns | 0.50 (0.25 to 0.75) | ≤ 0.6 | yes |", text)
         self.assertNotIn("aside", text)
         self.assertNotIn("noted", text)
-        self.assertIn("2026-01-02: cpu a chip, cores 2\n", text)
+        self.assertIn("2026-01-02: a chip, 2 cores, L1 32K, L2 1M, rustc 1.\n", text)
 
     def test_a_row_is_shown_with_all_that_it_has(self):
         text = self.filled("lookup")

@@ -44,34 +44,43 @@ impl<'a> View<'a> {
         let mut ids = ids.chunks_exact(LANES);
         let mut answers = answers.chunks_exact_mut(LANES);
         for (ids, answers) in (&mut ids).zip(&mut answers) {
-            let mut lanes = core::array::from_fn(|lane| top.slot_of(ids[lane].get()));
-            while self.step(&mut lanes, ids) {}
-            for ((slot, id), answer) in lanes.into_iter().zip(ids).zip(answers) {
-                let hit = Hit::inline_at(slot, self.read(slot).word, id.get());
-                *answer = hit.or_else(|| self.find_cold(id.get())).map(&shape);
-            }
+            let mut lanes = core::array::from_fn(|lane| Some(top.slot_of(ids[lane].get())));
+            while self.step(&mut lanes, ids, answers, &shape) {}
         }
         for (id, answer) in ids.remainder().iter().zip(answers.into_remainder()) {
             *answer = self.find(id.get()).map(&shape);
         }
     }
 
-    /// One step down for every lane that has one to take; whether there was any.
-    #[inline(always)]
-    fn step(self, lanes: &mut [&'a Slot; LANES], ids: &[ObjectId]) -> bool {
-        let mut any = false;
-        for (slot, id) in lanes.iter_mut().zip(ids) {
-            if let Some(node) = self.read(slot).node() {
-                *slot = prefetched(node.slot_of(id.get()));
-                any = true;
-            }
-        }
-        any
-    }
-
     #[cold]
     #[inline(never)]
     fn find_cold(self, id: u64) -> Option<Hit<'a>> {
         self.find(id)
+    }
+
+    /// One step of every lane that is under way; false when all have arrived.
+    #[inline(always)]
+    fn step<T>(
+        self,
+        lanes: &mut [Option<&'a Slot>; LANES],
+        ids: &[ObjectId],
+        answers: &mut [Option<T>],
+        shape: &impl Fn(Hit<'a>) -> T,
+    ) -> bool {
+        let mut left = false;
+        for ((lane, id), answer) in lanes.iter_mut().zip(ids).zip(answers) {
+            let Some(slot) = *lane else { continue };
+            let id = id.get();
+            let seen = self.read(slot);
+            if let Some(node) = seen.node() {
+                *lane = Some(prefetched(node.slot_of(id)));
+                left = true;
+            } else {
+                *lane = None;
+                let hit = Hit::inline_at(slot, seen.word, id);
+                *answer = hit.or_else(|| self.find_cold(id)).map(shape);
+            }
+        }
+        left
     }
 }

@@ -263,7 +263,7 @@ impl<V: Value> RangeIndex<V> {
         ids: &[ObjectId],
         answers: &mut [Option<T>],
         guard: &Guard,
-        shape: for<'a> fn(Hit<'a>) -> T,
+        shape: impl for<'a> Fn(Hit<'a>) -> T,
     ) {
         assert_eq!(ids.len(), answers.len(), "one answer for each id");
         self.trie.view(guard).find_many(ids, answers, shape);

@@ -80,7 +80,7 @@ impl<'a> Change<'a> {
     /// Inserts a range, or names the last one that it overlaps.
     pub(super) fn insert(&mut self, item: Item) -> Result<(), Item> {
         if item.first > self.end() {
-            let home = if self.append_inline(item) {
+            let home = if self.append_nearby(item) {
                 None
             } else {
                 Some(self.place(item))
@@ -112,14 +112,18 @@ impl<'a> Change<'a> {
         (near.last() >= item.first).then_some(near)
     }
 
-    /// Puts a range that lies behind all others into the node of the last one, if it can.
-    fn append_inline(&mut self, item: Item) -> bool {
-        let slot = self.next_slot(item);
-        let done = slot.filter(|slot| slot.put_inline(item));
-        if let Some(slot) = done {
+    /// Puts a range that lies behind all others into the node of the last one, if it can: into a
+    /// slot of its own, or behind the others of a bucket.
+    fn append_nearby(&mut self, item: Item) -> bool {
+        let Some(slot) = self.next_slot(item) else {
+            return false;
+        };
+        if slot.put_inline(item) {
             slot.spread(item);
+            return true;
         }
-        done.is_some()
+        let bucket = slot.seen().bucket();
+        bucket.is_some_and(|bucket| slot.append(bucket, item))
     }
 
     /// Puts a range that overlaps none where it belongs; yields where the node lies that it is
