@@ -8,6 +8,7 @@ pub mod objects;
 pub mod ranges;
 pub mod slots;
 pub mod spaces;
+pub mod stuck;
 pub mod threads;
 pub mod writer;
 
@@ -37,4 +38,5 @@ pub const EXTRAS: &[Row] = &[
     ("locate-many", objects::locate_many),
     ("spaces", spaces::spaces),
     ("layouts", ranges::layouts),
+    ("stuck-reader", stuck::stuck),
 ];
