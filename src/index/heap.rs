@@ -249,7 +249,8 @@ pub(super) fn prefetched(slot: &Slot) -> &Slot {
 /// A word to the processor that all of these will be looked at soon.
 #[inline(always)]
 pub(super) fn prefetch_all<T>(all: &[T]) {
-    all.iter().step_by(64 / size_of::<T>()).for_each(prefetch);
+    let line = (64 / size_of::<T>()).max(1); // a checker's atomics are larger
+    all.iter().step_by(line).for_each(prefetch);
 }
 
 #[inline(always)]
