@@ -215,13 +215,35 @@ fn rows() -> Vec<(&'static str, &'static str, Option<usize>, Model)> {
     ]
 }
 
+/// What the README says of each row: on the stock loom, and on a repaired one.
+fn told() -> [Vec<usize>; 2] {
+    let readme = include_str!("../../../README.md");
+    let (_, table) = readme.split_once("<!-- executions -->").expect("a mark");
+    let (table, _) = table
+        .split_once("<!-- executions: end -->")
+        .expect("its end");
+    let cells = |line: &str| -> Vec<String> {
+        line.split('|')
+            .map(|cell| cell.trim().replace(',', ""))
+            .collect()
+    };
+    let column = |at: usize| {
+        let numbers = table
+            .lines()
+            .map(cells)
+            .filter_map(|cells| cells.get(at)?.parse().ok());
+        numbers.collect()
+    };
+    [column(4), column(5)]
+}
+
 #[test]
 fn cost_of_each_type() {
     println!(
         "| {:<18} | {:<25} | bound | executions | seconds |",
         "type", "main | thread"
     );
-    let mut seen = std::collections::BTreeMap::new();
+    let (mut seen, mut counts) = (std::collections::BTreeMap::new(), Vec::new());
     for (name, what, bound, model) in rows() {
         let start = Instant::now();
         let count = executions(bound, model);
@@ -229,7 +251,13 @@ fn cost_of_each_type() {
         let seconds = start.elapsed().as_secs_f64();
         println!("| {name:<18} | {what:<25} | {bound:>5} | {count:>10} | {seconds:>7.2} |");
         *seen.entry(name).or_insert(0) += count;
+        counts.push(count);
     }
+    let [stock, repaired] = told();
+    assert!(
+        counts == stock || counts == repaired,
+        "the README tells of {stock:?} on the stock loom, {repaired:?} on a repaired one"
+    );
     // Of a single row a stock loom may skip all but one execution; of all rows of a type it does not.
     for (name, count) in seen {
         assert!(
