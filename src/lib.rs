@@ -44,6 +44,9 @@
 //! * `loom`: the types run inside your own loom models; inert without `--cfg loom`.
 //! * `shuttle`: the same for shuttle, and `--cfg shuttle`.
 
+// What links to the other pieces leads nowhere where one is taken alone.
+#![cfg_attr(not(feature = "alloc"), allow(rustdoc::broken_intra_doc_links))]
+
 #[cfg(not(target_has_atomic = "64"))]
 compile_error!("mapless needs 64-bit atomics");
 

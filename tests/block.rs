@@ -1,5 +1,7 @@
 //! BlockAllocator from outside: the states of a slot, bad input, many threads.
 
+#![cfg(feature = "alloc")]
+
 use std::collections::BTreeSet;
 use std::sync::{Barrier, Mutex};
 use std::thread;

@@ -2,6 +2,7 @@
 //!
 //! Every atomic operation of the crate is counted per thread. A lookup under a guard stays below
 //! the bound that its docs state, whatever a writer does meanwhile.
+#![cfg(feature = "alloc")]
 #![cfg(mapless_count)]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -6,6 +6,8 @@
 //! * S3  When all is given back, every slot can be had: nothing is stranded.
 //! * S4  Of several threads that end one slot, one succeeds.
 
+#![cfg(feature = "alloc")]
+
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;

@@ -7,6 +7,8 @@
 //!
 //! Nothing is asserted about time. Runs under the address sanitizer too (`ci/sanitizers`).
 
+#![cfg(feature = "alloc")]
+
 mod support;
 
 use std::cell::RefCell;

@@ -1,6 +1,8 @@
 //! A reader that never leaves stops no lookup and no writer; what is retired meanwhile waits, all of
 //! it, and comes back when it has left.
 
+#![cfg(feature = "alloc")]
+
 use std::sync::mpsc;
 use std::thread;
 

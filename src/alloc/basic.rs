@@ -329,7 +329,8 @@ impl BasicAllocator {
         self.directory.with_space(|space| space.gaps())
     }
 
-    /// The bytes of retired regions that wait for readers.
+    /// The bytes that wait for readers: those of retired regions, and what describes a region that
+    /// is gone (64 bytes each, also of one that was freed at once).
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         self.directory.waiting_bytes()

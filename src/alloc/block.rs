@@ -37,7 +37,7 @@ use crate::sync::epoch::{Domain, Guard};
 /// are never handed out again if they were retired (or hidden and reclaimed); [`free`](Self::free)
 /// is for callers who know that nobody looks.
 ///
-/// Memory: about 310 bytes, a bit a slot, 4 bits for every 64 slots, 128 bytes a stripe; and at
+/// Memory: about 310 bytes (and a [`Domain`], some 3 KB, if it is not shared), a bit a slot, 4 bits for every 64 slots, 128 bytes a stripe; and at
 /// most a few bytes for each slot that was reserved, hidden or retired at the same time as
 /// others, kept until the allocator is dropped.
 ///
@@ -96,7 +96,7 @@ impl BlockAllocator {
     /// whose lease another call in progress held.
     ///
     /// # Progress
-    /// Lock-free, with two read-modify-writes as a rule. No lock is waited for. A thread that
+    /// Lock-free, with one read-modify-write as a rule. No lock is waited for. A thread that
     /// sleeps inside a call holds up the free slots of one word of 64; between calls, nobody
     /// holds up any.
     ///

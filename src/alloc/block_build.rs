@@ -3,7 +3,7 @@
 use super::block::BlockAllocator;
 use super::block_core::Core;
 use super::error::BuildError;
-use crate::bitset::{BITS, Block, BlockBox, Cursors, Span};
+use crate::bitset::{BITS, Block, BlockBox, Cursors, MAX_SLOTS, Span};
 use crate::id::{ByteLen, FileOffset, IdRange, ObjectId, SlotIndex};
 use crate::sync::epoch::Domain;
 
@@ -120,9 +120,6 @@ impl BlockBuilder {
         Ok(BlockAllocator::over(Core::new(block, cursors, domain)))
     }
 }
-
-/// The most slots of one block.
-const MAX_SLOTS: u32 = 1 << 31;
 
 /// The most stripes of one allocator.
 const MAX_STRIPES: usize = 1 << 16;

@@ -227,7 +227,7 @@ impl Directory {
     /// the index leads to it.
     ///
     /// # Errors
-    /// [`AllocError`]; nothing has changed then, but that ids may have been skipped.
+    /// [`AllocError`]; nothing has changed then.
     pub(crate) fn add(
         &self,
         wanted: Wanted,
@@ -235,14 +235,10 @@ impl Directory {
     ) -> Result<(BlockRef, IdRange, Extent), AllocError> {
         let mut root = self.root.lock();
         root.reap();
+        let wanted = root.with_ids(wanted)?;
         let (wanted, extent) = self.room(&mut root, wanted)?;
-        let ids = match root.ids.issue(wanted.slots()) {
-            Ok(ids) => ids,
-            Err(error) => {
-                root.space.free(extent);
-                return Err(AllocError::Ids(error));
-            }
-        };
+        let ids = root.ids.issue(wanted.slots());
+        let ids = ids.expect("there are ids for as many slots, or more");
         root.singles.prefetch(extent.offset);
         let handle = self.enter(&mut root, wanted, ids, extent, first_use);
         Ok((handle, ids, extent))
@@ -430,6 +426,17 @@ pub(crate) fn whole(block: &Block) -> Extent {
 }
 
 impl Root {
+    /// The range, or a smaller one that will do, for which there are ids.
+    fn with_ids(&self, mut wanted: Wanted) -> Result<Wanted, AllocError> {
+        loop {
+            let mut ids = self.ids;
+            match ids.issue(wanted.slots()) {
+                Ok(_) => return Ok(wanted),
+                Err(error) => wanted = wanted.halved().ok_or(AllocError::Ids(error))?,
+            }
+        }
+    }
+
     fn alloc(&mut self, wanted: Wanted) -> Result<Extent, SpaceError> {
         let len = wanted.slot_size.checked_mul(wanted.slots());
         let len = len.map_err(|_| SpaceError::TooLarge)?;

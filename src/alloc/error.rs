@@ -19,7 +19,8 @@ pub enum SlotState {
     /// Invisible, and kept until it is reclaimed. Also said while a call that wants to hide the
     /// slot is in progress.
     Hidden,
-    /// Invisible, and free as soon as nobody can be looking at it any more.
+    /// Invisible. Once nobody can be looking at it any more, it becomes free: by `collect`, or by
+    /// and by as others are retired, or when room runs out.
     Retired,
 }
 
@@ -94,7 +95,8 @@ pub enum FreeError {
     Foreign,
     /// The id was never handed out.
     ///
-    /// Said where it can be told: as long as none of the 64 slots of its word was handed out.
+    /// Said where it can be told: as long as no slot was handed out that has its bit in the same
+    /// word (63 neighbours; every 64th slot shares words with others of its kind).
     NeverAllocated,
     /// The slot is free: it was freed before, or never handed out.
     AlreadyFree,
@@ -155,7 +157,8 @@ pub enum LookupError {
     Unknown,
     /// The id was never handed out.
     ///
-    /// Said where it can be told: as long as none of the 64 slots of its word was handed out.
+    /// Said where it can be told: as long as no slot was handed out that has its bit in the same
+    /// word (63 neighbours; every 64th slot shares words with others of its kind).
     NeverAllocated,
     /// The slot is free: it was freed, or never handed out.
     Freed,

@@ -49,8 +49,9 @@ impl IdCounter {
     fn issue_single(&mut self) -> Result<IdRange, RangeError> {
         if self.single == self.single_end {
             let (page, next) = self.page_for(1)?;
-            (self.next, self.single) = (next, page.first().get());
+            self.single = page.first().get();
             self.single_end = self.single.saturating_add(PAGE);
+            self.next = next.max(self.single_end);
         }
         let first = ObjectId::new(self.single).ok_or(RangeError::OutOfIds)?;
         let range = IdRange::new(first, 1)?;
@@ -60,11 +61,15 @@ impl IdCounter {
 
     /// The next `len` ids from a page's beginning, and where the page after them begins.
     fn page_for(&self, len: u64) -> Result<(IdRange, u64), RangeError> {
-        let start = self.next.checked_next_multiple_of(PAGE);
-        let first = start.and_then(ObjectId::new).ok_or(RangeError::OutOfIds)?;
-        let range = IdRange::new(first, len)?;
-        let next = (range.last().get() + 1).checked_next_multiple_of(PAGE);
-        Ok((range, next.unwrap_or(u64::MAX)))
+        let aligned = self.next.checked_next_multiple_of(PAGE);
+        let at = |start: Option<u64>| {
+            let first = start.and_then(ObjectId::new).ok_or(RangeError::OutOfIds)?;
+            IdRange::new(first, len)
+        };
+        // In the last page, where no other begins, from wherever it is.
+        let range = at(aligned).or_else(|_| at(Some(self.next)))?;
+        let end = range.last().get() + 1;
+        Ok((range, end.checked_next_multiple_of(PAGE).unwrap_or(end)))
     }
 
     /// Every id that is issued from now on for a range is at or above this one; single objects
@@ -112,12 +117,28 @@ mod tests {
     fn the_space_runs_out_with_an_error_and_without_a_change() {
         let mut ids = IdCounter::new(ObjectId::new(u64::MAX - PAGE - 5).unwrap());
         let before = ids;
-        assert_eq!(ids.issue(PAGE), Err(RangeError::OutOfIds));
+        assert_eq!(ids.issue(PAGE + 6), Err(RangeError::OutOfIds));
         assert_eq!(ids, before);
         let last = ids.issue(PAGE - 1).unwrap();
         assert_eq!(last.last(), ObjectId::MAX);
         assert_eq!(ids.issue(1), Err(RangeError::OutOfIds));
         assert_eq!(ids.issue(2), Err(RangeError::OutOfIds));
+    }
+
+    #[test]
+    fn the_last_ids_need_no_page() {
+        let mut ids = IdCounter::new(ObjectId::new(u64::MAX - 100).unwrap());
+        assert_eq!(ids.issue(60).unwrap().first().get(), u64::MAX - 100);
+        assert_eq!(ids.issue(50), Err(RangeError::OutOfIds));
+        assert_eq!(ids.issue(40).unwrap().last(), ObjectId::MAX);
+        assert_eq!(ids.issue(2), Err(RangeError::OutOfIds));
+
+        // One by one, and none twice.
+        let mut ids = IdCounter::new(ObjectId::new(u64::MAX - 3).unwrap());
+        let issued: Vec<u64> = core::iter::from_fn(|| ids.issue(1).ok())
+            .map(|range| range.first().get())
+            .collect();
+        assert_eq!(issued, [u64::MAX - 3, u64::MAX - 2, u64::MAX - 1]);
     }
 
     #[test]

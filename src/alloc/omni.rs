@@ -29,12 +29,9 @@ use super::omni_live::OmniLiveIds;
 use super::published::Published;
 use super::snapshot::{self, AllocatorSnapshot, RestoreError};
 use super::wanted::Wanted;
-use crate::bitset::{Cursors, Mark, Want};
+use crate::bitset::{Cursors, MAX_SLOTS, Mark, Want};
 use crate::id::{ByteLen, Extent, FileOffset, IdRange, ObjectId, SlotIndex};
 use crate::sync::epoch::{Domain, Guard};
-
-/// The most slots that one range may have.
-const MAX_SLOTS: u32 = 1 << 31;
 
 /// Builds an [`OmniBlockAllocator`].
 #[must_use]
@@ -69,7 +66,7 @@ impl OmniBuilder {
     }
 
     /// How many threads may allocate in one class without meeting, rounded up to a power of two
-    /// (as many as the machine has processors, at most 16). A stripe takes some 26 bytes a class.
+    /// (as many as the machine has processors, at most 16); 0 counts as 1. A stripe takes some 26 bytes a class.
     pub fn stripes(self, stripes: usize) -> Self {
         let stripes = Some(stripes.clamp(1, 1 << 10));
         Self { stripes, ..self }
@@ -215,7 +212,8 @@ impl Default for OmniBlockAllocator {
 }
 
 impl OmniBlockAllocator {
-    /// One with default classes and growth, ids from 1 and no limit.
+    /// One with default classes and growth and no limit. Its ranges' first ids are multiples of
+    /// 32,768.
     #[must_use]
     pub fn new() -> Self {
         let built = Self::builder().build();
@@ -267,7 +265,7 @@ impl OmniBlockAllocator {
     pub fn alloc(&self, len: ByteLen) -> Result<ObjectId, AllocError> {
         let table = self.table.get();
         let Some(class) = table.fit(len) else {
-            return Ok(self.root.alloc(len)?.id);
+            return Ok(self.with_all_room(|| self.root.alloc(len))?.id);
         };
         self.take(class, Want::Live, |block, slot| block.id(slot))
     }
@@ -280,19 +278,14 @@ impl OmniBlockAllocator {
     /// # Progress
     /// As [`OmniBlockAllocator::alloc`].
     pub fn alloc_many(&self, len: ByteLen, n: usize) -> Result<Vec<ObjectId>, AllocError> {
-        let mut ids = Vec::new();
+        let mut taken = Taken {
+            owner: self,
+            ids: Vec::new(),
+        };
         for _ in 0..n {
-            match self.alloc(len) {
-                Ok(id) => ids.push(id),
-                Err(error) => {
-                    for id in ids {
-                        self.free(id).expect("nobody else knows the id");
-                    }
-                    return Err(error);
-                }
-            }
+            taken.ids.push(self.alloc(len)?);
         }
-        Ok(ids)
+        Ok(core::mem::take(&mut taken.ids))
     }
 
     /// Allocates `n` slots of at least `len` bytes each that lie in a row: ids and bytes both.
@@ -300,12 +293,16 @@ impl OmniBlockAllocator {
     /// They become live one after the other; nobody else knows their ids before this returns.
     ///
     /// # Errors
-    /// [`AllocError::EmptyRun`], and as [`OmniBlockAllocator::alloc`].
+    /// [`AllocError::EmptyRun`], and as [`OmniBlockAllocator::alloc`]; more than 2^31 slots are
+    /// [`SpaceError::TooLarge`].
     ///
     /// # Progress
     /// As [`OmniBlockAllocator::alloc`]; above the largest class it blocks on the root's lock.
     pub fn alloc_run(&self, len: ByteLen, n: u32) -> Result<IdRange, AllocError> {
         let last = n.checked_sub(1).ok_or(AllocError::EmptyRun)?;
+        if n > MAX_SLOTS {
+            return Err(AllocError::Space(SpaceError::TooLarge));
+        }
         let Some(class) = self.table.get().fit(len) else {
             return self.large_run(len, SlotIndex::new(last));
         };
@@ -332,7 +329,7 @@ impl OmniBlockAllocator {
         let live = |block: &crate::bitset::Block| {
             (0..=last.get()).for_each(|slot| block.raise(SlotIndex::new(slot)));
         };
-        let (_, ids, _) = self.root.directory().add(wanted, live)?;
+        let (_, ids, _) = self.with_all_room(|| self.root.directory().add(wanted, live))?;
         Ok(ids)
     }
 
@@ -352,7 +349,7 @@ impl OmniBlockAllocator {
             })?,
             None => {
                 let reserve = |block: &crate::bitset::Block| block.reserve(SlotIndex::ZERO);
-                let region = self.root.add(Request::new(len), reserve)?;
+                let region = self.with_all_room(|| self.root.add(Request::new(len), reserve))?;
                 (region.id, region.extent)
             }
         };
@@ -396,10 +393,28 @@ impl OmniBlockAllocator {
         if grown.is_ok() || class.collect(directory) {
             return Ok(());
         }
-        if least < slots && matches!(grown, Err(AllocError::Space(_))) {
-            return class.grow(directory, seen, least..=least.max(slots / 2));
+        if !matches!(grown, Err(AllocError::Space(_) | AllocError::Ids(_))) {
+            return grown;
         }
-        grown
+        let smaller = least..=least.max(slots / 2);
+        self.with_all_room(|| class.grow(directory, seen, smaller.clone()))
+    }
+
+    /// Makes an attempt; where there is no room, a second one after all is given back that nobody
+    /// uses: what is retired, of whatever class, and ranges without a taken slot.
+    fn with_all_room<R>(
+        &self,
+        attempt: impl Fn() -> Result<R, AllocError>,
+    ) -> Result<R, AllocError> {
+        match attempt() {
+            Err(AllocError::Space(SpaceError::NoSpace)) => {
+                self.collect();
+                self.trim();
+                self.root.collect();
+                attempt()
+            }
+            done => done,
+        }
     }
 
     fn next_slots(&self, class: &Class) -> u32 {
@@ -475,7 +490,8 @@ impl OmniBlockAllocator {
     /// If the guard was made by another domain.
     ///
     /// # Progress
-    /// Blocks on the class's limbo for a short, bounded time.
+    /// Blocks on the class's limbo; and, where others that were retired before are free now and a
+    /// range is given back for it, on the class's lock and the root's.
     pub fn retire(&self, id: ObjectId, guard: &Guard) -> Result<(), FreeError> {
         let found = self.find(id, guard)?;
         self.hide_as(Mark::Retired, found, guard)?;
@@ -680,7 +696,8 @@ impl OmniBlockAllocator {
         }
     }
 
-    /// Moves the epoch on and gives back what no reader holds up any more.
+    /// Moves the epoch on and gives back what no reader holds up any more (see [`Domain`] for who
+    /// counts as one).
     ///
     /// # Progress
     /// Blocks on each class's limbo and the root's lock, one after the other.
@@ -725,7 +742,8 @@ impl OmniBlockAllocator {
     /// The whole state, for [`OmniBuilder::restore`]: reserved and hidden slots count as free.
     ///
     /// # Consistency
-    /// Exact at rest. While others allocate and free, each range is as of its own moment.
+    /// Exact at rest. While others allocate and free, each range is as of its own moment; ranges
+    /// that came and went meanwhile may then lie over each other, and a restore refuses them.
     #[must_use]
     pub fn snapshot(&self) -> AllocatorSnapshot {
         snapshot::take(self)
@@ -803,5 +821,20 @@ impl Drop for OmniReservation<'_> {
             let class = self.owner.class_of(found);
             self.owner.root.directory().emptied(class, found, guard);
         });
+    }
+}
+
+/// Ids that are freed again unless they are taken out: a policy's panic leaves nothing behind.
+struct Taken<'a> {
+    owner: &'a OmniBlockAllocator,
+    ids: Vec<ObjectId>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for id in self.ids.drain(..) {
+            // Whoever frees all that `iter` shows may have been faster.
+            let _ = self.owner.free(id);
+        }
     }
 }

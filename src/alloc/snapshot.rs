@@ -9,7 +9,7 @@ use super::classes::SizeClasses;
 use super::directory::{NO_CLASS, whole};
 use super::gaps::SpaceError;
 use super::omni::OmniBlockAllocator;
-use crate::bitset::{BITS, Block, Span};
+use crate::bitset::{BITS, Block, MAX_SLOTS, Span};
 use crate::id::{ByteLen, Extent, FileOffset, IdRange, ObjectId, SlotIndex};
 
 /// The state of an [`OmniBlockAllocator`]: what a store writes down, and nothing more.
@@ -52,7 +52,9 @@ impl RangeSnapshot {
 
     fn span(&self, class: u32) -> Result<Span, RestoreError> {
         let slots = self.ids.len();
-        let last = u32::try_from(slots - 1).map_err(|_| RestoreError::TooManySlots(self.ids))?;
+        let last = u32::try_from(slots - 1).ok();
+        let last = last.filter(|last| *last < MAX_SLOTS);
+        let last = last.ok_or(RestoreError::TooManySlots(self.ids))?;
         if self.slot_size == ByteLen::ZERO {
             return Err(RestoreError::SlotSize(self.ids));
         }
@@ -166,7 +168,9 @@ fn restore_range(
     let span = range.span(class.map_or(NO_CLASS, |class| class.number()))?;
     let extent = range.extent()?;
     if class.is_none() && range.words.iter().all(|word| *word == 0) {
-        return Ok(()); // a large object that was reserved or hidden
+        // A large object that was reserved or hidden.
+        directory.skip_ids(range.ids.last().get().saturating_add(1));
+        return Ok(());
     }
     let block = Block::restore(span, &range.words);
     debug_assert_eq!(whole(&block), extent);

@@ -46,6 +46,7 @@ pub(crate) use cursor::{BlockSource, Cursor, Cursors};
 pub(crate) use list::BlockList;
 #[cfg(all(loom, feature = "loom"))]
 pub use list::Row;
+pub(crate) use parts::MAX_SLOTS;
 pub(crate) use slots::{State, Want};
 
 use crate::sync::SMALL;

@@ -69,7 +69,8 @@ use walk::{Ceiling, Floor, Side};
 /// A sorted index from disjoint [`IdRange`]s to values of at most 8 bytes.
 ///
 /// Any number of threads look up while others change it. Values are stored in the leaves and come
-/// back by copy, so nothing that is returned borrows the index.
+/// back by copy, so nothing that is returned borrows the index. It is `Send` and `Sync` whatever `V`
+/// is: it keeps the bits of values only, and whoever can make a `V` of bits can do so on any thread.
 ///
 /// # Progress
 /// | method | |
@@ -187,7 +188,7 @@ impl<V: Value> RangeIndex<V> {
     ///
     /// # Complexity
     /// `O(height)`: one slot a level if `id` lies near the start of its range (in the same slot
-    /// of the last level), up to three walks down otherwise, and at most three buckets of 16.
+    /// of the last level), up to three walks down otherwise, and at most three buckets, halved in each.
     #[inline]
     pub fn get_in(&self, id: ObjectId, guard: &Guard) -> Option<V> {
         self.trie.view(guard).find(id.get()).map(value_of)
@@ -520,7 +521,8 @@ impl<V> RangeIndex<V> {
         self.trie.change(|change| change.writer.bytes())
     }
 
-    /// How many bytes wait until no reader can see them any more.
+    /// How many bytes of nodes and buckets wait until no reader can see them any more. What keeps
+    /// the list of them comes on top, about as much again where they are small.
     ///
     /// # Progress
     /// Blocking: it takes the writers' lock.
@@ -538,7 +540,8 @@ impl<V> RangeIndex<V> {
     /// Frees what waits and is seen by nobody.
     ///
     /// Writers do so by and by; this call also closes the batch that is still filling. Without
-    /// any guard in the domain nothing is [`pending`](Self::pending) after it.
+    /// any guard in the domain, and any thread that is just leaving it, nothing is
+    /// [`pending`](Self::pending) after it.
     ///
     /// # Progress
     /// Blocking: it takes the writers' lock.

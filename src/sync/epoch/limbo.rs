@@ -37,15 +37,16 @@ impl Ripe {
 pub(crate) struct Limbo<T> {
     domain: Domain,
     open: Vec<T>,
-    open_bytes: usize,
+    open_bytes: u128,
     sealed: VecDeque<Batch<T>>,
-    sealed_bytes: usize,
+    /// A sum of sizes in 64 bits each.
+    sealed_bytes: u128,
 }
 
 struct Batch<T> {
     ripe: Arc<Ripe>,
     items: Vec<T>,
-    bytes: usize,
+    bytes: u128,
 }
 
 impl<T> Limbo<T> {
@@ -66,8 +67,8 @@ impl<T> Limbo<T> {
     /// If the guard was made by another domain; here and in `seal`.
     pub(crate) fn push(&mut self, item: T, bytes: usize, guard: &Guard) {
         self.open.push(item);
-        self.open_bytes += bytes;
-        if self.open.len() >= SEAL_ITEMS || self.open_bytes >= SEAL_BYTES {
+        self.open_bytes += bytes as u128;
+        if self.open.len() >= SEAL_ITEMS || self.open_bytes >= SEAL_BYTES as u128 {
             self.seal(guard);
         }
     }
@@ -109,9 +110,9 @@ impl<T> Limbo<T> {
         self.open.len() + self.sealed.iter().map(|b| b.items.len()).sum::<usize>()
     }
 
-    /// How many bytes wait.
+    /// How many bytes wait, or `usize::MAX`.
     pub(crate) fn bytes(&self) -> usize {
-        self.open_bytes + self.sealed_bytes
+        usize::try_from(self.open_bytes + self.sealed_bytes).unwrap_or(usize::MAX)
     }
 }
 

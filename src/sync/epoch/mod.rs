@@ -50,6 +50,13 @@ const NUDGES: usize = if SMALL { 2 } else { 4 };
 
 /// A set of structures that share their epochs, and so their guards.
 ///
+/// A thread that has used a domain leaves it as its thread-locals are dropped, and is inside for that
+/// moment as if by a guard: join the thread (a scope's end does not wait for that) before you count
+/// on a `collect` to leave nothing behind.
+///
+/// A domain takes some 3 KB, and some 5 KB more in each thread that used it, which come back when the
+/// thread uses another one or ends.
+///
 /// Each domain has a collector of its own: a stuck reader of another domain, or of another crate
 /// that uses crossbeam-epoch, delays nothing here. Cloning yields a handle to the same domain.
 ///
