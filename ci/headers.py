@@ -8,10 +8,12 @@
 * H2  Each `#[test]` goes through `explore(`, itself or by a function of the same file.
 * H3  The least number of executions is a number (or a constant of the file) of 2 or more: a model
       that explores one execution proves nothing.
+* H5  The files that a "# Checked by" of src/ names are there.
 * H4  Each file is a `[[test]]` of loom-tests/Cargo.toml, and each such entry a file.
 
 Exit status 1 with one line for each complaint.
 """
+import glob
 import os
 import re
 import sys
@@ -148,6 +150,17 @@ def check_manifest(paths, manifest):
                if path not in paths])
 
 
+def check_named(root, read):
+    """Complaints about H5."""
+    bad = []
+    for path in rustsrc.sources(root):
+        named = rustsrc.section(rustsrc.header(read(path)), "Checked by") or ""
+        for name in re.findall(r"`((?:loom-tests|proptests|shuttle-tests|tests)/[\w/*-]+\.rs)`", named):
+            if not glob.glob(os.path.join(root, name)):
+                bad.append(f"{path}: \"# Checked by\" names {name}, which is not there (H5)")
+    return bad
+
+
 def main():
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     root = sys.argv[1] if len(sys.argv) > 1 else here
@@ -155,6 +168,7 @@ def main():
     names = sorted(n for n in os.listdir(os.path.join(root, "loom-tests")) if n.endswith(".rs"))
     paths = ["loom-tests/" + name for name in names]
     bad = check_manifest(paths, read("loom-tests/Cargo.toml"))
+    bad += check_named(root, read)
     for path in paths:
         bad += check_file(path, read(path))
     if not paths:

@@ -21,6 +21,12 @@ fn id(raw: u64) -> ObjectId {
 }
 
 /// What the docs of `RangeIndex` promise of `get_in`.
+/// The most of a `locate_in` of an object that is not live, with `marks` marked slots or fewer in the
+/// 16 words around it.
+fn bound_not_live(height: usize, marks: u64) -> u64 {
+    bound(height) + 2 * (4 + 8 * marks.div_ceil(7))
+}
+
 fn bound(height: usize) -> u64 {
     9 * height as u64 + 70
 }
@@ -162,4 +168,29 @@ fn locate_in_is_bounded_while_a_writer_runs() {
         "locate_in: at most {} operations live, {} unknown",
         most.0, most.1
     );
+}
+
+#[test]
+fn locate_in_of_a_hidden_object_is_bounded_by_the_marks_around_it() {
+    let classes = SizeClasses::new([ByteLen::new(16)]).unwrap();
+    let builder = OmniBlockAllocator::builder().classes(classes);
+    let ids = builder.build().unwrap();
+    let live: Vec<ObjectId> = (0..1000)
+        .map(|_| ids.alloc(ByteLen::new(16)).unwrap())
+        .collect();
+    let (mut most, mut marks) = (0, 0);
+    for hidden in live.iter().step_by(3) {
+        ids.hide(*hidden).unwrap();
+        marks += 1;
+        let guard = ids.pin();
+        let (found, taken) = counted(|| ids.locate_in(*hidden, &guard));
+        assert_eq!(found, Err(LookupError::Hidden));
+        let allowed = bound_not_live(2, marks);
+        assert!(
+            taken <= allowed,
+            "{taken} operations, {marks} marks, {allowed}"
+        );
+        most = most.max(taken);
+    }
+    println!("locate_in: at most {most} operations hidden, beside {marks} marks");
 }
