@@ -2,7 +2,7 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use mapless_benches::ours::{self, Index};
-use mapless_benches::peers::ranges::{LockedBTree, RangeMap};
+use mapless_benches::peers::ranges::{Growing, LockedBTree, RangeMap};
 use mapless_benches::sets::{self, Ranges};
 
 const RANGES: usize = 100_000;
@@ -46,7 +46,7 @@ fn inserts(criterion: &mut Criterion) {
     }
 }
 
-fn insert<M: RangeMap>(criterion: &mut Criterion, kept: &Ranges, spans: &[(u64, u64)]) {
+fn insert<M: Growing>(criterion: &mut Criterion, kept: &Ranges, spans: &[(u64, u64)]) {
     let name = format!(
         "insert {} at random, {}, {}",
         spans.len(),

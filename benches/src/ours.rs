@@ -7,7 +7,7 @@ use mapless::{
 
 use crate::baseline::Place;
 use crate::drive::BATCH;
-use crate::peers::ranges::RangeMap;
+use crate::peers::ranges::{Growing, RangeMap};
 use crate::peers::slots::{SLOTS, Slots};
 use crate::sets::Ranges;
 
@@ -39,10 +39,6 @@ impl RangeMap for Index {
 
     type Held<'a> = Guard;
 
-    fn new() -> Self {
-        Self(RangeIndex::new())
-    }
-
     fn build(ranges: &Ranges) -> Self {
         let index = RangeIndex::new();
         let entries = ranges.entries();
@@ -58,6 +54,12 @@ impl RangeMap for Index {
     #[inline]
     fn get(&self, raw: u64, guard: &Guard) -> u64 {
         self.0.get_in(id(raw), guard).unwrap_or(0)
+    }
+}
+
+impl Growing for Index {
+    fn new() -> Self {
+        Self(RangeIndex::new())
     }
 
     #[inline]

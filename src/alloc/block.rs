@@ -37,9 +37,10 @@ use crate::sync::epoch::{Domain, Guard};
 /// are never handed out again if they were retired (or hidden and reclaimed); [`free`](Self::free)
 /// is for callers who know that nobody looks.
 ///
-/// Memory: about 310 bytes (and a [`Domain`], some 3 KB, if it is not shared), a bit a slot, 4 bits for every 64 slots, 128 bytes a stripe; and at
-/// most a few bytes for each slot that was reserved, hidden or retired at the same time as
-/// others, kept until the allocator is dropped.
+/// Memory: about 310 bytes (and a [`Domain`], some 3 KB, if it is not shared), a bit a slot, 4 bits
+/// for every 64 slots, 128 bytes a stripe; and some 40 bytes for each slot that was reserved, hidden
+/// or retired at the same time as others, of which those of the marks are kept until the allocator
+/// is dropped.
 ///
 /// ```
 /// use mapless::{BlockAllocator, ByteLen, LookupError};

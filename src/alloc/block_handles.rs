@@ -1,4 +1,4 @@
-//! What callers hold: a reserved slot, a stripe of their own.
+//! What callers hold: a reserved slot, a place of their own to go on from.
 
 use super::block::BlockAllocator;
 use super::error::AllocError;
@@ -88,8 +88,8 @@ impl Drop for Reservation<'_> {
 /// A way into a [`BlockAllocator`] that has a stripe of its own.
 ///
 /// Worth having where more threads allocate than there are stripes, or where one of them must
-/// not meet others. Between calls its free slots can be had by everybody, as those of any
-/// stripe; on drop its word is given back.
+/// not meet others. It remembers a place and holds nothing: the free slots there can be had by
+/// everybody, and its drop has nothing to give back.
 ///
 /// ```
 /// use mapless::{BlockAllocator, ByteLen};

@@ -10,7 +10,7 @@
 //! # Invariants
 //! * H1  A block that the index leads to lives until every guard is gone that was live when the
 //!   index forgot it.
-//! * H2  A block with a reserved, hidden or retired slot, or with a leased word, is in the index.
+//! * H2  A block with a reserved, hidden or retired slot is in the index.
 //! * D1  A block is in the index from `add` to `remove`, and freed only after the epoch.
 //! * D2  An extent goes back to the space when its block is removed, or after the epoch: once, and
 //!   whole (G5 of `gaps.rs`).

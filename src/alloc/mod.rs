@@ -2,11 +2,11 @@
 //!
 //! # Shape
 //! ```text
-//! OmniBlockAllocator ── classes ──> Class ── Leases ──> Block, Block, ..
+//! OmniBlockAllocator ── classes ──> Class ── Cursors ─> Block, Block, ..
 //!        |                            |  ^ retired slots wait in its limbo
 //!        v                            v
 //! BasicAllocator ─────────────── Directory: index of blocks, ids, gaps
-//! BlockAllocator ── Leases ──> one Block, without any index
+//! BlockAllocator ── Cursors ─> one Block, without any index
 //! ```
 
 mod basic;
@@ -22,6 +22,8 @@ mod found;
 mod gaps;
 mod ids;
 mod omni;
+mod omni_build;
+mod omni_handles;
 mod omni_live;
 mod places;
 mod published;
@@ -36,6 +38,8 @@ pub use block_handles::{LocalAlloc, Reservation};
 pub use classes::{ClassError, ClassUse, GrowByShare, Growth, MAX_CLASSES, SizeClasses};
 pub use error::{AllocError, BuildError, FreeError, LookupError, SlotState};
 pub use gaps::SpaceError;
-pub use omni::{OmniBlockAllocator, OmniBuilder, OmniReservation};
+pub use omni::OmniBlockAllocator;
+pub use omni_build::OmniBuilder;
+pub use omni_handles::OmniReservation;
 pub use omni_live::OmniLiveIds;
 pub use snapshot::{AllocatorSnapshot, RangeSnapshot, RestoreError};

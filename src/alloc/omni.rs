@@ -2,7 +2,7 @@
 //!
 //! # Shape
 //! ```text
-//! alloc(len) ─> class of len ─> a leased word's slot ─> id = first id + slot
+//! alloc(len) ─> class of len ─> a free slot of its ranges ─> id = first id + slot
 //!        └─ above the largest class ─> a region of its own, one id
 //! locate(id) ─> index: range ─> slot = id - first id ─> live? ─> first offset + slot * size
 //! ```
@@ -18,136 +18,22 @@
 use core::fmt;
 use std::sync::Arc;
 
-use super::basic::{BasicAllocator, BasicBuilder, Request};
+use super::basic::{BasicAllocator, Request};
 use super::class::Class;
-use super::classes::{ClassError, GrowByShare, Growth, MAX_CLASSES, SizeClasses};
+use super::classes::{ClassError, Growth, MAX_CLASSES, SizeClasses};
 use super::directory::NO_CLASS;
 use super::error::{AllocError, FreeError, LookupError};
 use super::found::Found;
 use super::gaps::SpaceError;
+use super::omni_build::OmniBuilder;
+use super::omni_handles::{OmniReservation, Taken};
 use super::omni_live::OmniLiveIds;
 use super::published::Published;
-use super::snapshot::{self, AllocatorSnapshot, RestoreError};
+use super::snapshot::{self, AllocatorSnapshot};
 use super::wanted::Wanted;
-use crate::bitset::{Cursors, MAX_SLOTS, Mark, Want};
+use crate::bitset::{MAX_SLOTS, Mark, Want};
 use crate::id::{ByteLen, Extent, FileOffset, IdRange, ObjectId, SlotIndex};
 use crate::sync::epoch::{Domain, Guard};
-
-/// Builds an [`OmniBlockAllocator`].
-#[must_use]
-pub struct OmniBuilder {
-    root: BasicBuilder,
-    classes: SizeClasses,
-    growth: Box<dyn Growth>,
-    stripes: Option<usize>,
-}
-
-impl Default for OmniBuilder {
-    fn default() -> Self {
-        Self {
-            root: BasicBuilder::default(),
-            classes: SizeClasses::default(),
-            growth: Box::new(GrowByShare::default()),
-            stripes: None,
-        }
-    }
-}
-
-impl OmniBuilder {
-    /// The sizes of slots ([`SizeClasses::default`]).
-    pub fn classes(self, classes: SizeClasses) -> Self {
-        Self { classes, ..self }
-    }
-
-    /// How many slots the next range of a class gets ([`GrowByShare`]).
-    pub fn growth(self, growth: impl Growth + 'static) -> Self {
-        let growth = Box::new(growth);
-        Self { growth, ..self }
-    }
-
-    /// How many threads may allocate in one class without meeting, rounded up to a power of two
-    /// (as many as the machine has processors, at most 16); 0 counts as 1. A stripe takes some 26 bytes a class.
-    pub fn stripes(self, stripes: usize) -> Self {
-        let stripes = Some(stripes.clamp(1, 1 << 10));
-        Self { stripes, ..self }
-    }
-
-    /// See [`BasicBuilder::first_id`].
-    pub fn first_id(self, first_id: ObjectId) -> Self {
-        let root = self.root.first_id(first_id);
-        Self { root, ..self }
-    }
-
-    /// See [`BasicBuilder::header`].
-    pub fn header(self, header: ByteLen) -> Self {
-        let root = self.root.header(header);
-        Self { root, ..self }
-    }
-
-    /// See [`BasicBuilder::limit`].
-    pub fn limit(self, limit: FileOffset) -> Self {
-        let root = self.root.limit(limit);
-        Self { root, ..self }
-    }
-
-    /// See [`BasicBuilder::alignment`]: of ranges and of large objects.
-    pub fn alignment(self, alignment: u64) -> Self {
-        let root = self.root.alignment(alignment);
-        Self { root, ..self }
-    }
-
-    /// See [`BasicBuilder::domain`].
-    pub fn domain(self, domain: &Domain) -> Self {
-        let root = self.root.domain(domain);
-        Self { root, ..self }
-    }
-
-    /// Builds it.
-    ///
-    /// # Errors
-    /// As [`BasicBuilder::build`].
-    pub fn build(self) -> Result<OmniBlockAllocator, SpaceError> {
-        let root = self.root.build()?;
-        let mut cursors = Cursors::new(self.stripes);
-        let mut class = |size, number| {
-            let next = cursors.beside();
-            Class::new(size, number, core::mem::replace(&mut cursors, next))
-        };
-        let large = class(ByteLen::ZERO, NO_CLASS);
-        let sorted = self.classes.as_slice().iter().zip(0..);
-        let sorted = sorted.map(|(&size, number)| Arc::new(class(size, number)));
-        let table = Table::new(sorted.collect());
-        Ok(OmniBlockAllocator {
-            large,
-            table: Published::new(table),
-            growth: self.growth,
-            root,
-        })
-    }
-
-    /// Builds one that answers as the one that was snapshot did: the same ids, the same offsets.
-    ///
-    /// The classes are the snapshot's; header, limit and everything else are the builder's.
-    ///
-    /// # Errors
-    /// [`RestoreError`], which names what does not fit.
-    pub fn restore(self, snapshot: &AllocatorSnapshot) -> Result<OmniBlockAllocator, RestoreError> {
-        let classes = snapshot.classes.clone();
-        let built = self.classes(classes).build().map_err(RestoreError::Space)?;
-        snapshot::restore(&built, snapshot)?;
-        Ok(built)
-    }
-}
-
-impl fmt::Debug for OmniBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OmniBuilder")
-            .field("root", &self.root)
-            .field("classes", &self.classes)
-            .field("stripes", &self.stripes)
-            .finish_non_exhaustive()
-    }
-}
 
 /// The classes, by size and by number.
 pub(crate) struct Table {
@@ -198,7 +84,6 @@ impl Table {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct OmniBlockAllocator {
-    // Before the root, whose blocks the leases name.
     table: Published<Table>,
     large: Class,
     growth: Box<dyn Growth>,
@@ -212,6 +97,21 @@ impl Default for OmniBlockAllocator {
 }
 
 impl OmniBlockAllocator {
+    pub(super) fn over(
+        root: BasicAllocator,
+        large: Class,
+        by_size: Vec<Arc<Class>>,
+        growth: Box<dyn Growth>,
+    ) -> Self {
+        let table = Published::new(Table::new(by_size));
+        Self {
+            table,
+            large,
+            growth,
+            root,
+        }
+    }
+
     /// One with default classes and growth and no limit. Its ranges' first ids are multiples of
     /// 32,768.
     #[must_use]
@@ -290,7 +190,7 @@ impl OmniBlockAllocator {
 
     /// Allocates `n` slots of at least `len` bytes each that lie in a row: ids and bytes both.
     ///
-    /// They become live one after the other; nobody else knows their ids before this returns.
+    /// They become live one after the other: `iter` may show some before this returns.
     ///
     /// # Errors
     /// [`AllocError::EmptyRun`], and as [`OmniBlockAllocator::alloc`]; more than 2^31 slots are
@@ -511,7 +411,7 @@ impl OmniBlockAllocator {
             .ok_or(FreeError::Foreign)
     }
 
-    fn class_of(&self, found: Found<'_>) -> &Class {
+    pub(super) fn class_of(&self, found: Found<'_>) -> &Class {
         let number = found.block.span().class as usize;
         let by_number = &self.table.get().by_number;
         by_number.get(number).map_or(&self.large, |class| &**class)
@@ -758,85 +658,5 @@ impl fmt::Debug for OmniBlockAllocator {
             .field("classes", &self.table.get().by_size.len())
             .field("root", &self.root)
             .finish_non_exhaustive()
-    }
-}
-
-/// A slot that is taken and that nobody finds yet; see [`OmniBlockAllocator::reserve`].
-///
-/// It cannot outlive its allocator:
-///
-/// ```compile_fail,E0505
-/// let ids = mapless::OmniBlockAllocator::new();
-/// let reservation = ids.reserve(mapless::ByteLen::new(9)).unwrap();
-/// drop(ids); // error: it is borrowed
-/// reservation.publish();
-/// ```
-#[derive(Debug)]
-#[must_use = "dropping a reservation makes the slot free again"]
-pub struct OmniReservation<'a> {
-    owner: &'a OmniBlockAllocator,
-    id: ObjectId,
-    extent: Extent,
-}
-
-impl OmniReservation<'_> {
-    /// The id that the object will have.
-    #[must_use]
-    pub fn id(&self) -> ObjectId {
-        self.id
-    }
-
-    /// The bytes that it will have: write them now.
-    #[must_use]
-    pub fn extent(&self) -> Extent {
-        self.extent
-    }
-
-    /// Lets everybody find the object, and all that was written before.
-    ///
-    /// # Progress
-    /// Lock-free; a large object blocks on the root's lock.
-    pub fn publish(self) -> ObjectId {
-        let this = core::mem::ManuallyDrop::new(self);
-        this.with(|found, guard| {
-            found.block.publish(found.slot);
-            // Somebody may have found and freed it while its mark was still there.
-            this.owner.root.directory().mark_ended(found, guard);
-        });
-        this.id
-    }
-
-    /// Makes the slot free again; what a drop does.
-    pub fn cancel(self) {}
-
-    fn with<R>(&self, f: impl FnOnce(Found<'_>, &Guard) -> R) -> R {
-        let guard = self.owner.pin();
-        let found = self.owner.root.directory().find(self.id, &guard);
-        f(found.expect("a reserved slot keeps its range (H2)"), &guard)
-    }
-}
-
-impl Drop for OmniReservation<'_> {
-    fn drop(&mut self) {
-        self.with(|found, guard| {
-            found.block.unmark(found.slot, Mark::Reserved);
-            let class = self.owner.class_of(found);
-            self.owner.root.directory().emptied(class, found, guard);
-        });
-    }
-}
-
-/// Ids that are freed again unless they are taken out: a policy's panic leaves nothing behind.
-struct Taken<'a> {
-    owner: &'a OmniBlockAllocator,
-    ids: Vec<ObjectId>,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        for id in self.ids.drain(..) {
-            // Whoever frees all that `iter` shows may have been faster.
-            let _ = self.owner.free(id);
-        }
     }
 }

@@ -67,7 +67,8 @@ impl BlockList {
             if core::ptr::eq(met, block) {
                 // Relaxed: under the lock.
                 let next = block.link().load(Relaxed);
-                // Release [LIST]: the next block's link, if we changed it, comes before this way.
+                // Release [LIST]: the blocks that are next now, which others may have pushed after
+                // we pinned, and the links that we changed come before this way to them.
                 link.store(next, Release);
                 return;
             }
@@ -107,6 +108,7 @@ pub struct Row {
 }
 
 #[cfg(all(loom, feature = "loom"))]
+// Hidden, and the models' alone: nobody reads its docs or asks for a default.
 #[allow(missing_docs, clippy::missing_panics_doc, clippy::new_without_default)]
 impl Row {
     pub fn new() -> Self {

@@ -2,8 +2,8 @@
 //!
 //! # Shape
 //! ```text
-//! root word ─> node [slot .. 64 .. slot]      a slot covers 2^shift ids, and holds what starts there:
-//!                |      |       |               nothing | a range inline | a bucket | a node
+//! root word ─> node [slot .. .. slot]         64 to 4,096 slots; each covers 2^shift ids, and holds
+//!                |      |       |               what starts there: nothing | a range | a bucket | a node
 //!              node   bucket  range
 //!
 //! word    the bits of the word in a slot          find    id -> range: the readers' descent

@@ -10,7 +10,7 @@ use scc::{Guard, TreeIndex};
 use crate::sets::Ranges;
 
 /// A map from disjoint ranges to values; 0 is no value.
-pub trait RangeMap: Sync {
+pub trait RangeMap: Sync + Sized {
     /// Its name in the tables.
     const NAME: &'static str;
 
@@ -19,29 +19,32 @@ pub trait RangeMap: Sync {
     where
         Self: 'a;
 
-    /// With nothing in it.
-    fn new() -> Self;
-
     /// Of these ranges, in the fastest way that the structure knows.
-    fn build(ranges: &Ranges) -> Self
-    where
-        Self: Sized,
-    {
-        let map = Self::new();
-        for (first, len, value) in ranges.entries() {
-            map.insert(first, len, value);
-        }
-        map
-    }
+    fn build(ranges: &Ranges) -> Self;
 
     /// Enters the structure.
     fn hold(&self) -> Self::Held<'_>;
 
     /// The value of the range that has this id.
     fn get(&self, id: u64, held: &Self::Held<'_>) -> u64;
+}
+
+/// One that takes more ranges.
+pub trait Growing: RangeMap {
+    /// With nothing in it.
+    fn new() -> Self;
 
     /// Adds a range that overlaps no other.
     fn insert(&self, first: u64, len: u64, value: u64);
+}
+
+/// Of these ranges, one after the other.
+fn grown<M: Growing>(ranges: &Ranges) -> M {
+    let map = M::new();
+    for (first, len, value) in ranges.entries() {
+        map.insert(first, len, value);
+    }
+    map
 }
 
 /// `parking_lot::RwLock<BTreeMap>`, by first id.
@@ -52,10 +55,6 @@ impl RangeMap for LockedBTree {
     const NAME: &'static str = "RwLock<BTreeMap>";
 
     type Held<'a> = ();
-
-    fn new() -> Self {
-        Self(RwLock::default())
-    }
 
     fn hold(&self) {}
 
@@ -74,6 +73,12 @@ impl RangeMap for LockedBTree {
             _ => 0,
         }
     }
+}
+
+impl Growing for LockedBTree {
+    fn new() -> Self {
+        Self(RwLock::default())
+    }
 
     #[inline]
     fn insert(&self, first: u64, len: u64, value: u64) {
@@ -90,10 +95,6 @@ impl RangeMap for CheckedBTree {
 
     type Held<'a> = ();
 
-    fn new() -> Self {
-        Self(LockedBTree::new())
-    }
-
     fn hold(&self) {}
 
     fn build(ranges: &Ranges) -> Self {
@@ -103,6 +104,12 @@ impl RangeMap for CheckedBTree {
     #[inline]
     fn get(&self, id: u64, held: &()) -> u64 {
         self.0.get(id, held)
+    }
+}
+
+impl Growing for CheckedBTree {
+    fn new() -> Self {
+        Self(LockedBTree::new())
     }
 
     #[inline]
@@ -125,10 +132,6 @@ impl RangeMap for Skip {
     /// Pins nest: with one held, those of the lookups cost little.
     type Held<'a> = crossbeam_epoch::Guard;
 
-    fn new() -> Self {
-        Self(SkipMap::new())
-    }
-
     fn hold(&self) -> crossbeam_epoch::Guard {
         crossbeam_epoch::pin()
     }
@@ -139,6 +142,16 @@ impl RangeMap for Skip {
             Some(entry) if id - entry.key() < entry.value().0 => entry.value().1,
             _ => 0,
         }
+    }
+
+    fn build(ranges: &Ranges) -> Self {
+        grown(ranges)
+    }
+}
+
+impl Growing for Skip {
+    fn new() -> Self {
+        Self(SkipMap::new())
     }
 
     #[inline]
@@ -156,13 +169,6 @@ impl RangeMap for Tree {
 
     type Held<'a> = Guard;
 
-    fn new() -> Self {
-        let tree = TreeIndex::new();
-        // A range that starts below the smallest key walks the whole tree (scc 3): no id does.
-        let _ = tree.insert_sync(0, (0, 0));
-        Self(tree)
-    }
-
     fn hold(&self) -> Guard {
         Guard::new()
     }
@@ -173,6 +179,19 @@ impl RangeMap for Tree {
             Some((_, (first, value))) if *first <= id => *value,
             _ => 0,
         }
+    }
+
+    fn build(ranges: &Ranges) -> Self {
+        grown(ranges)
+    }
+}
+
+impl Growing for Tree {
+    fn new() -> Self {
+        let tree = TreeIndex::new();
+        // A range that starts below the smallest key walks the whole tree (scc 3): no id does.
+        let _ = tree.insert_sync(0, (0, 0));
+        Self(tree)
     }
 
     #[inline]
@@ -193,13 +212,6 @@ impl RangeMap for SortedArray {
     const NAME: &'static str = "sorted array, binary search";
 
     type Held<'a> = ();
-
-    fn new() -> Self {
-        Self {
-            firsts: Vec::new(),
-            rest: Vec::new(),
-        }
-    }
 
     fn hold(&self) {}
 
@@ -225,9 +237,5 @@ impl RangeMap for SortedArray {
         } else {
             0
         }
-    }
-
-    fn insert(&self, _: u64, _: u64, _: u64) {
-        unimplemented!("a whole copy an insert");
     }
 }

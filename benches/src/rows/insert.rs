@@ -3,7 +3,7 @@
 use crate::Config;
 use crate::drive::timed;
 use crate::ours::Index;
-use crate::peers::ranges::{CheckedBTree, LockedBTree, RangeMap, Skip};
+use crate::peers::ranges::{CheckedBTree, Growing, LockedBTree, Skip};
 use crate::report::{Line, Report};
 use crate::rounds::{Side, race, side};
 use crate::sets::{self, Ranges};
@@ -68,7 +68,7 @@ fn compare(config: Config, kind: &str, plan: &Plan, most: f64) -> Report {
     report
 }
 
-fn contender<M: RangeMap>(plan: &Plan) -> Side<'_> {
+fn contender<M: Growing>(plan: &Plan) -> Side<'_> {
     side(M::NAME, move |_| {
         let map = M::new();
         for &(first, len) in &plan.before {

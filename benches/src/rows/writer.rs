@@ -13,7 +13,7 @@ use crate::baseline::AtomicTable;
 use crate::cores::stay_on;
 use crate::latency::{self, TIMED, Tail};
 use crate::ours::{Index, id};
-use crate::peers::ranges::RangeMap;
+use crate::peers::ranges::{Growing, RangeMap};
 use crate::report::{Line, Report};
 use crate::rounds::Series;
 use crate::sets::{self, Ranges, Window, window};

@@ -1,6 +1,7 @@
 //! An example of somebody else's program that keeps its objects by id: what `tests/models.rs`
 //! models is this, and mapless inside it.
 #![cfg(loom)]
+#![allow(unsafe_code)] // a message is shared on purpose: loom is to find who looks too early
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, Ordering::*};
@@ -16,7 +17,6 @@ pub struct Message {
 }
 
 // The cell is written before the message is shared, and only read afterwards.
-#[allow(unsafe_code)]
 // SAFETY: S1 `write` and `read` are ordered by the model's subject; loom checks it.
 unsafe impl Sync for Message {}
 
@@ -38,7 +38,6 @@ impl Message {
     /// Writes the text; before the id is published.
     pub fn write(&self, text: u32) {
         // SAFETY: S1 nobody else has the id yet; loom reports it if that is not so.
-        #[allow(unsafe_code)]
         self.text.with_mut(|cell| unsafe { *cell = text });
     }
 
@@ -47,7 +46,6 @@ impl Message {
         // Relaxed: only whoever ends the message sets it, before anything else.
         assert!(!self.gone.load(Relaxed), "the message is gone");
         // SAFETY: S1 the id was found, so the text was written before.
-        #[allow(unsafe_code)]
         self.text.with(|cell| unsafe { *cell })
     }
 }
