@@ -28,10 +28,10 @@ use core::ops::RangeInclusive;
 use super::{ALL, BITS, USABLE};
 use crate::sync::SMALL;
 
-/// Leaf words for which one word of the summary, the leases and the touched bits speaks.
 /// A block has at most so many slots: places are numbers of 32 bits.
 pub(crate) const MAX_SLOTS: u32 = 1 << 31;
 
+/// Leaf words for which one word of the summary, the leases and the touched bits speaks.
 const FAN: u32 = if SMALL { 2 } else { 64 };
 
 /// So many leaf words share one word for their summary, leases and touched bits, and are one group.
