@@ -8,8 +8,8 @@
 //! `block_core.rs`.
 //!
 //! # Checked by
-//! `loom-tests/block.rs`, `loom-tests/block_epoch.rs`; `proptests/block.rs` against a map of states; `tests/block.rs`;
-//! `tests/stress_block.rs`.
+//! `loom-tests/block.rs`, `loom-tests/block_epoch.rs`; `proptests/block.rs` against a map of
+//! states; `tests/block.rs`; `tests/stress_block.rs`.
 
 use core::fmt;
 

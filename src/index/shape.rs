@@ -49,8 +49,9 @@ impl Shape {
     ///
     /// Slots are as wide as the median distance between starts; or, where the starts are all aligned
     /// and lie so densely that at least every fourth slot is used, as their alignment, so that what
-    /// is inserted between them finds slots of its own. Where that takes more than `MAX_BITS` bits, the levels below have all of
-    /// `MAX_BITS`; where it takes more slots than the ranges are worth, slots are wider.
+    /// is inserted between them finds slots of its own. Where that takes more than `MAX_BITS` bits,
+    /// the levels below have all of `MAX_BITS`; where it takes more slots than the ranges are worth,
+    /// slots are wider.
     pub(super) fn suiting(items: &[Item]) -> Self {
         let (first, last) = (items[0].first, items[items.len() - 1].first);
         let span = (first ^ last).ilog2() + 1;

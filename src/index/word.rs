@@ -212,6 +212,9 @@ mod tests {
                     (u64::MAX >> shift).min((1 << bits) - 1)
                 );
                 assert_eq!(word.slot_of(1 << shift), 1);
+                let beyond = 1u64.checked_shl(shift + bits);
+                assert!(beyond.is_none_or(|id| !word.covers_both(0, id)));
+                assert!(word.covers_both(5, beyond.map_or(u64::MAX, |id| id - 1)));
             }
         }
         for class in 0..4 {
