@@ -30,6 +30,7 @@ pub use held::Held;
 
 use self::engine::{Engine, Hashed};
 use self::put::Rule;
+use self::shard::Glance;
 use crate::sync::epoch::Guard;
 use equivalent::Equivalent;
 
@@ -90,9 +91,9 @@ where
         V: Clone,
     {
         let hashed = self.hash(key);
-        self.inner.engine.prefetch(hashed);
+        let glance = self.inner.engine.glance(hashed);
         let guard = self.pin();
-        self.read(hashed, key, &guard).cloned()
+        self.read(hashed, glance, key, &guard).cloned()
     }
 
     /// The value of this key, not cloned.
@@ -101,15 +102,21 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.read(self.hash(key), key, guard)
+        self.read(self.hash(key), None, key, guard)
     }
 
     #[inline(always)]
-    fn read<'g, Q>(&'g self, hashed: Hashed, key: &Q, guard: &'g Guard) -> Option<&'g V>
+    fn read<'g, Q>(
+        &'g self,
+        hashed: Hashed,
+        glance: Option<Glance>,
+        key: &Q,
+        guard: &'g Guard,
+    ) -> Option<&'g V>
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let found = self.inner.engine.find(hashed, key, guard)?;
+        let found = self.inner.engine.find(hashed, glance, key, guard)?;
         found.node.touch();
         Some(&found.pair.1)
     }
