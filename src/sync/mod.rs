@@ -6,6 +6,7 @@
 //! cell     UnsafeCell, Canary       what loom must see raced or freed
 //! lock     Mutex                    never poisoned: no user code runs under it
 //! local    thread_number()          a small number for this thread; perhaps its own
+//! stripes  Stripes                  counters that no decision reads
 //! epoch    Domain, Guard, Limbo     who may still be looking, and what waits for them
 //! ```
 //! Which implementation stands behind it is decided here and nowhere else: `--cfg loom` with the
@@ -22,6 +23,8 @@ pub(crate) mod local;
 pub(crate) mod lock;
 #[cfg_attr(all(shuttle, feature = "shuttle"), allow(dead_code))] // `local` counts for itself there
 pub(crate) mod numbers;
+#[cfg(feature = "cache")]
+pub(crate) mod stripes;
 
 /// Sizes that shrink when a model checker runs, so that few steps reach every edge.
 pub(crate) const SMALL: bool = cfg!(all(loom, feature = "loom"));
