@@ -127,7 +127,7 @@ mod tests {
         assert!(stripes.memory() <= 80 * 128, "{}", stripes.memory());
     }
 
-    /// `cargo test --release --features cache --lib cost -- --ignored --nocapture`
+    /// `cargo test --release --features cache --lib cost -- --ignored --nocapture --test-threads 1`
     #[test]
     #[ignore = "a measurement"]
     fn what_an_addition_costs() {
