@@ -5,6 +5,7 @@ mod clock;
 mod coarse;
 mod stats;
 mod tick;
+mod wheel;
 
 pub use clock::{Clock, CoarseClock, Expiry, ManualClock};
 pub use stats::Stats;
