@@ -5,6 +5,8 @@ mod builder;
 mod cause;
 mod chunks;
 mod claims;
+mod clock;
+mod coarse;
 mod core;
 mod engine;
 mod error;
@@ -14,8 +16,11 @@ mod put;
 mod room;
 mod shard;
 mod slab;
+mod stats;
 mod table;
+mod tick;
 mod view;
+mod wheel;
 mod writer;
 
 use ::core::fmt;
@@ -24,9 +29,12 @@ use std::sync::Arc;
 
 pub use builder::CacheBuilder;
 pub use cause::Cause;
+pub use clock::{Clock, CoarseClock, Expiry, ManualClock};
 pub use engine::Mode;
 pub use error::{BuildError, CapacityError, Reason, Refused};
 pub use held::Held;
+pub use stats::Stats;
+pub use tick::TICK;
 
 use self::engine::{Engine, Hashed};
 use self::put::Rule;
