@@ -8,6 +8,7 @@
 //! local    thread_number()          a small number for this thread; perhaps its own
 //! stripes  Stripes                  counters that no decision reads
 //! gauge    Gauge                    a figure that no protocol depends on
+//! park     block_on                 a thread that waits for a future
 //! hint     prefetch                 a word to the processor
 //! epoch    Domain, Guard, Limbo     who may still be looking, and what waits for them
 //! ```
@@ -21,12 +22,16 @@
 pub(crate) mod atomic;
 pub(crate) mod cell;
 pub(crate) mod epoch;
+#[cfg(feature = "cache")]
 pub(crate) mod gauge;
+#[cfg(feature = "cache")]
 pub(crate) mod hint;
 pub(crate) mod local;
 pub(crate) mod lock;
 #[cfg_attr(all(shuttle, feature = "shuttle"), allow(dead_code))] // `local` counts for itself there
 pub(crate) mod numbers;
+#[cfg(feature = "cache")]
+pub(crate) mod park;
 #[cfg(feature = "cache")]
 pub(crate) mod stripes;
 
