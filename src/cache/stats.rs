@@ -2,7 +2,7 @@
 //!
 //! # Shape
 //! ```text
-//! Counters   Stripes<14>   a stripe of a thread:  [hits | misses | inserts | .. ]  112 of 128 bytes
+//! Counters   Stripes<14>   a thread's stripe:  [hits | misses | inserts | .. ]  112 of 128 bytes
 //!    |
 //!    +- snapshot() ──> Stats { hits, misses, .. }      plain numbers
 //! ```

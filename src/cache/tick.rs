@@ -73,8 +73,8 @@ impl Tick {
 
     /// The deadline of what at `now` has `left` to live.
     ///
-    /// Nothing left is over at once, within the same tick. What reaches beyond the clock's end or 248
-    /// days ahead is over by then.
+    /// Nothing left is over at once, within the same tick. What reaches beyond the clock's end or
+    /// 248 days ahead is over by then.
     #[inline]
     pub(crate) fn after(now: Duration, left: Duration) -> Self {
         let begun = Moment::of(now);
