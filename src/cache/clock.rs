@@ -30,8 +30,8 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Says what time it is, to a cache whose entries expire.
 ///
-/// A clock is asked by every lookup that finds an entry with a deadline, from many threads at a time,
-/// so it should be cheap and must not call the cache.
+/// A clock is asked by every lookup that finds an entry with a deadline, from many threads at a
+/// time, so it should be cheap and must not call the cache.
 ///
 /// ```
 /// use core::time::Duration;
@@ -58,8 +58,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 /// The system's monotonic clock: on Linux and Android the coarse one.
 ///
 /// The coarse clock moves in steps, of 1 to 10 ms as the kernel was configured (mostly 4), and
-/// costs a tenth to a quarter of the precise one. Elsewhere it is [`Instant`]. Whether it counts the
-/// time for which the machine slept is up to the system.
+/// costs a tenth to a quarter of the precise one. Elsewhere it is [`Instant`]. Whether it counts
+/// the time for which the machine slept is up to the system.
 #[derive(Clone, Copy, Debug)]
 pub struct CoarseClock(coarse::Start);
 

@@ -9,9 +9,9 @@
 //! level 5  [slot 0 .. slot 63]   a slot is 2^30 ticks    (the first one's `prev` names the slot)
 //! ```
 //! An entry lies on the level of the highest digit in which its moment differs from `at`, in the
-//! slot of that digit. When the wheel turns to the slot's beginning, its entries are looked at: what
-//! is over leaves, what is not goes to where its deadline is *then*, mostly on a lower level. So
-//! whoever moves a deadline to later needs not tell the wheel.
+//! slot of that digit. When the wheel turns to the slot's beginning, its entries are looked at:
+//! what is over leaves, what is not goes to where its deadline is *then*, mostly on a lower level.
+//! So whoever moves a deadline to later needs not tell the wheel.
 //!
 //! # Invariants
 //! * W1  An entry that was scheduled is in one list exactly, until it is cancelled or fires. Its
@@ -214,7 +214,8 @@ impl Wheel {
         Some(Moment::new(begins))
     }
 
-    /// Turns to the next slot that has entries and has begun, or up to now, which is not before `at`.
+    /// Turns to the next slot that has entries and has begun, or up to now, which is not before
+    /// `at`.
     fn turn(&mut self, now: Moment) -> Option<Slot> {
         match self.next() {
             Some((slot, begins)) if begins <= now.get() => {
@@ -244,7 +245,8 @@ impl Wheel {
         slots.find(|slot| self.occupied[slot.level] & slot.bit() != 0)
     }
 
-    /// The first occupied slot of a level, which has one, after `at`; round the end of the top level.
+    /// The first occupied slot of a level, which has one, after `at`; round the end of the top
+    /// level.
     fn after(&self, level: usize) -> (Slot, u64) {
         let here = Slot::at(level, self.at);
         let bits = self.occupied[level].rotate_right(here.digit as u32);
@@ -291,8 +293,8 @@ impl Wheel {
     fn place(&self, deadline: Moment) -> Slot {
         let deadline = deadline.get().max(self.at);
         let differ = (deadline ^ self.at) | 1;
-        // A top slot may be of the next round; they are told apart up to 2^36 ticks, 21 years, ahead
-        // of where the wheel stands. One that stood for longer looks at it too early.
+        // A top slot may be of the next round; they are told apart up to 2^36 ticks, 21 years,
+        // ahead of where the wheel stands. One that stood for longer looks at it too early.
         let level = (differ.ilog2() / DIGIT) as usize;
         Slot::at(level.min(LEVELS - 1), deadline)
     }
