@@ -17,7 +17,8 @@
 //! operation is counted), and otherwise the standard library. A check in `ci/` fails on a bypass.
 //!
 //! # Checked by
-//! `loom-tests/epoch.rs`; `loom-tests/numbers.rs`; `loom-tests/litmus` (what the checker itself sees).
+//! `loom-tests/epoch.rs`; `loom-tests/numbers.rs`; `loom-tests/litmus` (what the checker itself
+//! sees).
 
 pub(crate) mod atomic;
 pub(crate) mod cell;
