@@ -54,6 +54,8 @@ compile_error!("mapless needs 64-bit atomics");
 mod alloc;
 #[cfg(feature = "alloc")]
 mod bitset;
+#[cfg(feature = "cache")]
+mod cache;
 mod id;
 #[cfg(feature = "index")]
 mod index;
