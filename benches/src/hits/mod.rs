@@ -2,8 +2,15 @@
 
 pub mod belady;
 pub mod clock;
+pub mod contender;
+pub mod curves;
 pub mod fifo;
 pub mod lru;
+pub mod peers;
+pub mod run;
+pub mod synth;
+pub mod table;
+pub mod together;
 pub mod trace;
 
 /// A key's number, spread over 64 bits.

@@ -5,11 +5,22 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-/// Capacities of a run, as parts of the unique keys (of the footprint where sized).
-pub const PARTS: [(&str, f64); 3] = [("0.1 %", 0.001), ("1 %", 0.01), ("10 %", 0.1)];
+/// The capacities of the bars, as parts of the unique keys (of the footprint where sized).
+pub const PARTS: [f64; 3] = [0.001, 0.01, 0.1];
 
 /// Capacities of fewer entries are skipped.
 const LEAST_ENTRIES: f64 = 32.0;
+
+/// One capacity of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Which part of the unique keys or of the footprint it is.
+    pub part: f64,
+    /// In entries or, if sized, in bytes.
+    pub capacity: u64,
+    /// About how many entries it is.
+    pub entries: u64,
+}
 
 /// Requests, each a lookup that inserts on a miss.
 #[derive(Clone, Debug)]
@@ -35,7 +46,9 @@ impl Trace {
         let keys = keys.into_iter().enumerate().map(|(at, key)| {
             let next = numbers.len() as u32;
             *numbers.entry(key).or_insert_with(|| {
-                footprint += sizes.as_ref().map_or(1, |sizes| u64::from(sizes[at].max(1)));
+                footprint += sizes
+                    .as_ref()
+                    .map_or(1, |sizes| u64::from(sizes[at].max(1)));
                 next
             })
         });
@@ -69,7 +82,9 @@ impl Trace {
         if !records.remainder().is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "half a record"));
         }
-        let keys = records.clone().map(|r| u64::from_le_bytes(r[..8].try_into().expect("8")));
+        let keys = records
+            .clone()
+            .map(|r| u64::from_le_bytes(r[..8].try_into().expect("8")));
         let size = |r: &[u8]| u32::from_le_bytes(r[8..].try_into().expect("4"));
         let sizes = sized.then(|| records.clone().map(size).collect());
         Ok(Self::new(name, keys, sizes))
@@ -79,19 +94,22 @@ impl Trace {
     pub fn requests(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         let sizes = self.sizes.as_deref();
         let size = move |at: usize| sizes.map_or(1, |sizes| u64::from(sizes[at].max(1)));
-        self.keys.iter().enumerate().map(move |(at, &key)| (key, size(at)))
+        self.keys
+            .iter()
+            .enumerate()
+            .map(move |(at, &key)| (key, size(at)))
     }
 
-    /// The capacities to run at that are not too small: the part's name, in weight, in entries.
+    /// The capacities to run at: of these parts, those that are not too small.
     #[must_use]
-    pub fn capacities(&self) -> Vec<(&'static str, u64, u64)> {
-        let parts = PARTS.into_iter();
-        let large = parts.filter(|(_, part)| self.unique as f64 * part >= LEAST_ENTRIES);
-        large
-            .map(|(name, part)| {
-                let weight = (self.footprint as f64 * part) as u64;
-                (name, weight, (self.unique as f64 * part) as u64)
-            })
-            .collect()
+    pub fn sizes_at(&self, parts: &[f64]) -> Vec<Size> {
+        let keys = self.unique as f64;
+        let large = parts.iter().filter(|&&part| keys * part >= LEAST_ENTRIES);
+        let size = |&part: &f64| Size {
+            part,
+            capacity: (self.footprint as f64 * part) as u64,
+            entries: (keys * part) as u64,
+        };
+        large.map(size).collect()
     }
 }
