@@ -25,8 +25,8 @@ pub trait Peer: Send + Sync {
     fn get(&self, key: u64) -> bool;
     /// Puts in an entry of this size.
     fn insert(&self, key: u64, size: u32);
-    /// After every insert and every 64th request: does what the peer leaves to later.
-    fn settle(&self) {}
+    /// After every request, with its number: does what the peer leaves to later.
+    fn settle(&self, _request: usize) {}
     /// What it really holds at most, if not what was asked for.
     fn real_capacity(&self) -> Option<u64> {
         None
@@ -153,9 +153,7 @@ pub fn request(peer: &dyn Peer, at: usize, key: u32, size: u64) -> bool {
     if !hit {
         peer.insert(key, size as u32);
     }
-    if !hit || at % 64 == 0 {
-        peer.settle();
-    }
+    peer.settle(at);
     hit
 }
 

@@ -40,23 +40,30 @@ pub fn quick(plan: &Plan) -> Made {
     ))))
 }
 
-struct Moka(moka::sync::Cache<u64, u32>);
+struct Moka {
+    cache: moka::sync::Cache<u64, u32>,
+    every: usize,
+}
 
 impl Peer for Moka {
     fn get(&self, key: u64) -> bool {
-        self.0.get(&key).is_some()
+        self.cache.get(&key).is_some()
     }
 
     fn insert(&self, key: u64, size: u32) {
-        self.0.insert(key, size);
+        self.cache.insert(key, size);
     }
 
-    fn settle(&self) {
-        self.0.run_pending_tasks();
+    fn settle(&self, request: usize) {
+        if request % self.every == 0 {
+            self.cache.run_pending_tasks();
+        }
     }
 }
 
-/// Its default: W-TinyLFU. Without its pending tasks it would hold more than its capacity.
+/// Its default: W-TinyLFU. Until its pending tasks run it holds more than its capacity, and when
+/// they run an entry stays only if it was asked for often enough by then: they run after every 64
+/// requests, as by themselves after 64 writes, or after a 16th of the capacity if that is less.
 pub fn moka(plan: &Plan) -> Made {
     let builder = moka::sync::Cache::builder().max_capacity(plan.capacity);
     let builder = if plan.sized {
@@ -64,7 +71,10 @@ pub fn moka(plan: &Plan) -> Made {
     } else {
         builder
     };
-    Some(Box::new(Moka(builder.build())))
+    Some(Box::new(Moka {
+        cache: builder.build(),
+        every: (plan.entries as usize / 16).clamp(1, 64),
+    }))
 }
 
 struct Foyer(foyer::Cache<u64, u32>);

@@ -82,8 +82,8 @@ impl Table<'_> {
     #[must_use]
     pub fn summary(&self) -> String {
         let mut out = String::from(
-            "| policy | misses against FIFO | of the way to OPT | worst tenth | worst | \
-             missed bytes against FIFO | cells |\n|---|--:|--:|--:|--:|--:|--:|\n",
+            "| policy | misses saved against FIFO | of the way to OPT | worst tenth | worst | \
+             missed bytes saved | cells |\n|---|--:|--:|--:|--:|--:|--:|\n",
         );
         for (at, contender) in self.contenders.iter().enumerate() {
             let Some(means) = self.means(at) else {
@@ -91,12 +91,12 @@ impl Table<'_> {
             };
             let bytes = means
                 .bytes
-                .map_or("-".into(), |bytes| format!("{:+.1} %", -bytes));
+                .map_or("-".into(), |bytes| format!("{bytes:+.1} %"));
             // Writing into a string does not fail, here and below.
             let _ = writeln!(
                 out,
                 "| {} | {:+.2} % | {:.1} % | {:+.1} % | {:+.1} % | {bytes} | {} |",
-                contender.name, -means.saved, means.way, -means.tenth, -means.worst, means.cells,
+                contender.name, means.saved, means.way, means.tenth, means.worst, means.cells,
             );
         }
         out
@@ -120,7 +120,7 @@ impl Table<'_> {
             .iter()
             .map(|part| format!(" {} % |", part * 100.0))
             .collect();
-        let _ = writeln!(out, "| misses, and against FIFO |{heads}");
+        let _ = writeln!(out, "| misses, and saved of FIFO's |{heads}");
         let _ = writeln!(out, "|---|{}", "--:|".repeat(parts.len()));
         for (at, contender) in self.contenders.iter().enumerate() {
             let row = || cells().filter(|cell| cell.contender == at);
@@ -141,7 +141,7 @@ impl Table<'_> {
             Some(real) if real != cell.size.capacity => format!(" (holds {real})"),
             _ => String::new(),
         };
-        format!(" {:.2} % {:+.1} %{real} |", ratio * 100.0, -cell.saved())
+        format!(" {:.2} % {:+.1} %{real} |", ratio * 100.0, cell.saved())
     }
 
     /// Everything, as numbers.
