@@ -55,7 +55,7 @@ mod alloc;
 #[cfg(feature = "alloc")]
 mod bitset;
 #[cfg(feature = "cache")]
-mod cache;
+pub mod cache;
 mod id;
 #[cfg(feature = "index")]
 mod index;
@@ -65,6 +65,8 @@ mod sync;
 
 #[cfg(feature = "alloc")]
 pub use alloc::*;
+#[cfg(feature = "cache")]
+pub use cache::ClockCache;
 pub use id::{
     ByteLen, Extent, FileOffset, IdRange, MAX_RANGE_LEN, ObjectId, Overflow, RangeError, SlotIndex,
 };
@@ -77,6 +79,7 @@ pub use sync::epoch::{Domain, Guard};
 #[doc(hidden)]
 pub mod models {
     pub use crate::bitset::Row;
+    pub use crate::sync::numbers::Numbers;
 }
 
 /// How many atomic operations the calling thread has done; for tests of progress guarantees.

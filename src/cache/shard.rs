@@ -1,0 +1,188 @@
+//! A shard: a table and a slab that readers look at, and what its lock guards.
+// Unsafe: the table is behind a pointer, and reads follow numbers into the slab.
+#![allow(unsafe_code)]
+//!
+//! # Shape
+//! ```text
+//! readers   table -> words -> entries            two cache misses, no lock
+//! writers   lock [policy | limbo | credit | ..]  one at a time; never two shards' at once
+//! ```
+//!
+//! # Invariants
+//! * H1  The table is replaced under the lock only. It is written anew after the last look of every
+//!   guard that may have seen it, and freed with the shard.
+//! * H2  An entry that a word names is filled, and stays so until the last look of every reader
+//!   whose guard is older than the word's removal.
+//!
+//! # Edges
+//! | edge  | released by      | acquired by    | what crosses                     |
+//! |-------|------------------|----------------|----------------------------------|
+//! | TABLE | `Shard::publish` | `Shard::table` | the words that were copied to it |
+//!
+//! # Progress
+//! `find` is wait-free.
+//!
+//! # Checked by
+//! `loom-tests/cache.rs` (H1, H2, TABLE).
+
+use core::mem;
+use core::ptr::NonNull;
+
+use crossbeam_utils::CachePadded;
+use equivalent::Equivalent;
+
+use super::core::Core;
+use super::slab::{Node, Slab};
+use super::table::{Spot, Table};
+use crate::sync::SMALL;
+use crate::sync::atomic::{AtomicPtr, Ordering::*};
+use crate::sync::epoch::Guard;
+use crate::sync::gauge::Gauge;
+use crate::sync::lock::Mutex;
+
+/// A part of the cache, by the high bits of the hash.
+pub(super) struct Shard<K, V> {
+    table: AtomicPtr<Table>,
+    pub(super) slab: Slab<K, V>,
+    pub(super) core: CachePadded<Mutex<Core<K>>>,
+    pub(super) gauges: CachePadded<Gauges>,
+}
+
+/// What the holder of the lock tells everybody.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    pub(super) entries: Gauge,
+    /// Of the entries that are reachable or held.
+    pub(super) weight: Gauge,
+    /// Of those that are held.
+    pub(super) held: Gauge,
+    /// Of those that left and that readers may still look at.
+    pub(super) retained: Gauge,
+}
+
+/// What a look without a guard came to: a hint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Glance {
+    table: usize,
+    spot: Spot,
+    entry: u32,
+}
+
+/// A filled entry that a reader found, for as long as its guard lives.
+pub(super) struct Found<'g, K, V> {
+    pub(super) node: &'g Node<K, V>,
+    pub(super) pair: &'g (K, V),
+}
+
+impl<K, V> Shard<K, V> {
+    pub(super) fn new(core: Core<K>) -> Self {
+        let table = Box::new(Table::with_room_for(4));
+        Self {
+            table: AtomicPtr::new(Box::into_raw(table)),
+            slab: Slab::new(),
+            core: CachePadded::new(Mutex::new(core)),
+            gauges: CachePadded::default(),
+        }
+    }
+
+    /// The table. Without a guard or the lock, what it says may have been of another table.
+    #[inline(always)]
+    pub(super) fn table(&self) -> &Table {
+        // Acquire [TABLE]: see its places before they are looked at.
+        let table = self.table.load(Acquire);
+        // SAFETY: a table that was published is freed with the shard (H1).
+        unsafe { &*table }
+    }
+
+    /// Puts a table in the place of the present one, which comes back. Under the lock.
+    pub(super) fn publish(&self, table: SpareTable) -> SpareTable {
+        // Relaxed: stored under the lock that we hold.
+        let old = self.table.load(Relaxed);
+        // Release [TABLE]: its places are written before it is found.
+        self.table.store(table.0.as_ptr(), Release);
+        SpareTable(NonNull::new(old).expect("a shard has a table"))
+    }
+
+    /// Where an entry with this fingerprint seems to be, for whoever holds neither guard nor lock:
+    /// tables stay memory of ours for good (H1), so that looking is no harm, and the entry itself is
+    /// only prefetched. Its cache miss and the fence of a pin, or of a lock, then overlap.
+    #[inline(always)]
+    pub(super) fn glance(&self, fingerprint: u32) -> Option<Glance> {
+        if SMALL {
+            return None; // what it says is asked again anyway, and a checker has enough to do
+        }
+        let table = self.table();
+        let (spot, entry) = table.glance(fingerprint)?;
+        // SAFETY: numbers in a table are below what the slab was grown to, then and ever since.
+        crate::sync::hint::prefetch(unsafe { self.slab.node(entry) });
+        Some(Glance {
+            table: core::ptr::from_ref(table).addr(),
+            spot,
+            entry,
+        })
+    }
+
+    /// The entry of this key.
+    ///
+    /// # Safety
+    /// S1: the guard was made by the cache's domain.
+    #[inline(always)]
+    pub(super) unsafe fn find<'g, Q>(
+        &'g self,
+        fingerprint: u32,
+        glance: Option<Glance>,
+        key: &Q,
+        _guard: &'g Guard,
+    ) -> Option<Found<'g, K, V>>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        let table = self.table();
+        table.touch();
+        let is_it = |entry| {
+            // SAFETY: the number was read from a place under the guard.
+            let node = unsafe { self.slab.node(entry) };
+            // SAFETY: H2: it was filled when its place was read, and the guard keeps it so.
+            let pair = unsafe { node.pair() };
+            key.equivalent(&pair.0).then_some(Found { node, pair })
+        };
+        if let Some(glance) = glance {
+            let same = core::ptr::from_ref(table).addr() == glance.table;
+            if same && table.is_at(glance.spot, glance.entry) {
+                if let Some(found) = is_it(glance.entry) {
+                    return Some(found);
+                }
+            }
+        }
+        table.find(fingerprint, |_, entry| is_it(entry))
+    }
+}
+
+impl<K, V> Drop for Shard<K, V> {
+    fn drop(&mut self) {
+        // Relaxed: `&mut self` says that we are alone.
+        let table = self.table.load(Relaxed);
+        let spare = mem::take(&mut self.core.lock().spare);
+        for table in spare.into_iter().chain(NonNull::new(table).map(SpareTable)) {
+            // SAFETY: it came from `Box::leak`, is freed once, and nobody looks.
+            drop(unsafe { Box::from_raw(table.0.as_ptr()) });
+        }
+    }
+}
+
+/// A table that is not published (any more), and stays memory of ours.
+pub(super) struct SpareTable(NonNull<Table>);
+
+// SAFETY: it is a shared reference to a `Sync` table that lives as long as the shard.
+unsafe impl Send for SpareTable {}
+
+impl SpareTable {
+    pub(super) fn new(table: Table) -> Self {
+        Self(NonNull::from(Box::leak(Box::new(table))))
+    }
+
+    pub(super) fn get(&self) -> &Table {
+        // SAFETY: tables are freed with the shard (H1), which has us.
+        unsafe { self.0.as_ref() }
+    }
+}
