@@ -3,6 +3,7 @@
 use crate::Config;
 use crate::report::Report;
 
+pub mod caches;
 pub mod insert;
 pub mod objects;
 pub mod ranges;
@@ -30,6 +31,12 @@ pub const ROWS: &[Row] = &[
     ("insert", insert::insert),
     ("slots", slots::churn),
     ("slots-full", slots::refusal),
+    ("cache-hits", caches::hits::hits),
+    ("cache-mixed", caches::mixed::mixed),
+    ("cache-hot", caches::hot::hot),
+    ("cache-memory", caches::memory::memory),
+    ("cache-peak", caches::peak::peak),
+    ("cache-latency", caches::latency::latency),
 ];
 
 /// Tables for the design document; they have no bars and are only run by name.
@@ -39,4 +46,6 @@ pub const EXTRAS: &[Row] = &[
     ("spaces", spaces::spaces),
     ("layouts", ranges::layouts),
     ("stuck-reader", stuck::stuck),
+    ("cache-hits-all", caches::hits::peers),
+    ("cache-mixed-all", caches::mixed::peers),
 ];
