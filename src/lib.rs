@@ -54,6 +54,8 @@ compile_error!("mapless needs 64-bit atomics");
 mod alloc;
 #[cfg(feature = "alloc")]
 mod bitset;
+#[cfg(feature = "cache")]
+pub mod cache;
 mod id;
 #[cfg(feature = "index")]
 mod index;
@@ -63,6 +65,8 @@ mod sync;
 
 #[cfg(feature = "alloc")]
 pub use alloc::*;
+#[cfg(feature = "cache")]
+pub use cache::ClockCache;
 pub use id::{
     ByteLen, Extent, FileOffset, IdRange, MAX_RANGE_LEN, ObjectId, Overflow, RangeError, SlotIndex,
 };

@@ -11,20 +11,20 @@ pub(crate) use core::sync::atomic::Ordering;
     all(shuttle, feature = "shuttle"),
     mapless_count
 )))]
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence};
 
 #[cfg(all(shuttle, feature = "shuttle", not(all(loom, feature = "loom"))))]
-pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence};
 
 #[cfg(all(loom, feature = "loom"))]
-pub(crate) use wrapped::{AtomicBool, AtomicU64, AtomicUsize, fence};
+pub(crate) use wrapped::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence};
 
 #[cfg(all(
     mapless_count,
     not(all(loom, feature = "loom")),
     not(all(shuttle, feature = "shuttle"))
 ))]
-pub(crate) use wrapped::{AtomicBool, AtomicU64, AtomicUsize, fence};
+pub(crate) use wrapped::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence};
 
 #[cfg(any(all(loom, feature = "loom"), mapless_count))]
 mod wrapped {
@@ -126,6 +126,31 @@ mod wrapped {
         };
     }
 
+    /// A pointer that is published and replaced by stores alone.
+    #[derive(Debug)]
+    pub(crate) struct AtomicPtr<T>(raw::AtomicPtr<T>);
+
+    #[allow(dead_code)] // as above
+    impl<T> AtomicPtr<T> {
+        pub(crate) fn new(value: *mut T) -> Self {
+            Self(raw::AtomicPtr::new(value))
+        }
+
+        #[track_caller]
+        pub(crate) fn load(&self, order: Ordering) -> *mut T {
+            step();
+            self.0.load(order)
+        }
+
+        #[track_caller]
+        pub(crate) fn store(&self, value: *mut T, order: Ordering) {
+            step();
+            self.0.store(value, order);
+        }
+    }
+
+    atomic!(AtomicU8, u8 { fetch_or fetch_and fetch_add fetch_sub });
+    atomic!(AtomicU32, u32 { fetch_or fetch_and fetch_add fetch_sub });
     atomic!(AtomicU64, u64 { fetch_or fetch_and fetch_add fetch_sub });
     atomic!(AtomicUsize, usize { fetch_or fetch_and fetch_add fetch_sub });
     atomic!(AtomicBool, bool { fetch_or fetch_and });

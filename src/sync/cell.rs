@@ -1,9 +1,10 @@
 //! Memory that a checker watches.
+#![allow(unsafe_code)] // a cell that a lock guards which lies elsewhere
 
 #[cfg(not(all(loom, feature = "loom")))]
-pub(crate) use plain::Canary;
+pub(crate) use plain::{Canary, Locked};
 #[cfg(all(loom, feature = "loom"))]
-pub(crate) use watched::Canary;
+pub(crate) use watched::{Canary, Locked};
 
 /// Stands for the bytes of a node: readers `touch` it, whoever frees the node `bury`s it.
 ///
@@ -11,6 +12,34 @@ pub(crate) use watched::Canary;
 /// before the `bury` is reported as a data race.
 #[cfg(not(all(loom, feature = "loom")))]
 mod plain {
+    use core::cell::UnsafeCell;
+
+    /// A value beside data that readers see, which only the holder of a lock looks at.
+    #[derive(Debug, Default)]
+    pub(crate) struct Locked<T>(UnsafeCell<T>);
+
+    impl<T: Copy> Locked<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(UnsafeCell::new(value))
+        }
+
+        /// # Safety
+        /// S1: the caller holds the lock that guards this cell.
+        #[inline(always)]
+        pub(crate) unsafe fn get(&self) -> T {
+            // SAFETY: S1, so nobody writes.
+            unsafe { *self.0.get() }
+        }
+
+        /// # Safety
+        /// S1: the caller holds the lock that guards this cell.
+        #[inline(always)]
+        pub(crate) unsafe fn set(&self, value: T) {
+            // SAFETY: S1, so nobody else looks.
+            unsafe { *self.0.get() = value };
+        }
+    }
+
     #[derive(Debug, Default)]
     pub(crate) struct Canary;
 
@@ -30,6 +59,31 @@ mod plain {
 #[cfg(all(loom, feature = "loom"))]
 mod watched {
     use loom::cell::UnsafeCell;
+
+    #[derive(Debug)]
+    pub(crate) struct Locked<T>(UnsafeCell<T>);
+
+    impl<T: Copy> Locked<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(UnsafeCell::new(value))
+        }
+
+        /// # Safety
+        /// S1: the caller holds the lock that guards this cell.
+        #[track_caller]
+        pub(crate) unsafe fn get(&self) -> T {
+            // SAFETY: S1, which loom checks.
+            self.0.with(|value| unsafe { *value })
+        }
+
+        /// # Safety
+        /// S1: the caller holds the lock that guards this cell.
+        #[track_caller]
+        pub(crate) unsafe fn set(&self, value: T) {
+            // SAFETY: S1, which loom checks.
+            self.0.with_mut(|place| unsafe { *place = value });
+        }
+    }
 
     #[derive(Debug)]
     pub(crate) struct Canary(UnsafeCell<()>);

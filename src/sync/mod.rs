@@ -6,6 +6,8 @@
 //! cell     UnsafeCell, Canary       what loom must see raced or freed
 //! lock     Mutex                    never poisoned: no user code runs under it
 //! local    thread_number()          a small number for this thread
+//! gauge    Gauge                    a figure that no protocol depends on
+//! hint     prefetch
 //! epoch    Domain, Guard, Limbo     who may still be looking, and what waits for them
 //! ```
 //! Which implementation stands behind it is decided here and nowhere else: `--cfg loom` with the
@@ -18,6 +20,8 @@
 pub(crate) mod atomic;
 pub(crate) mod cell;
 pub(crate) mod epoch;
+pub(crate) mod gauge;
+pub(crate) mod hint;
 pub(crate) mod local;
 pub(crate) mod lock;
 

@@ -66,11 +66,16 @@ impl<T> Limbo<T> {
     /// # Panics
     /// If the guard was made by another domain; here and in `seal`.
     pub(crate) fn push(&mut self, item: T, bytes: usize, guard: &Guard) {
-        self.open.push(item);
-        self.open_bytes += bytes as u128;
-        if self.open.len() >= SEAL_ITEMS || self.open_bytes >= SEAL_BYTES as u128 {
+        if self.add(item, bytes) {
             self.seal(guard);
         }
+    }
+
+    /// Retires a thing without a guard; says whether the open batch is full and wants to be sealed.
+    pub(crate) fn add(&mut self, item: T, bytes: usize) -> bool {
+        self.open.push(item);
+        self.open_bytes += bytes as u128;
+        self.open.len() >= SEAL_ITEMS || self.open_bytes >= SEAL_BYTES as u128
     }
 
     /// Closes the open batch: from now on it ripens.

@@ -1,0 +1,183 @@
+//! How a cache is made.
+
+use core::fmt;
+use core::hash::BuildHasher;
+use core::marker::PhantomData;
+use std::sync::Arc;
+
+use super::cause::{Cause, Listener, Weigher};
+use super::engine::{Engine, Mode, Parts};
+use super::error::BuildError;
+use super::{ClockCache, Inner};
+use crate::sync::SMALL;
+use crate::sync::epoch::Domain;
+
+/// A shard is to have so many entries, or more.
+const LEAST_SHARE: u64 = 512;
+const MOST_SHARDS: usize = 4096;
+
+/// Makes a [`ClockCache`].
+///
+/// ```
+/// use mapless::ClockCache;
+/// let cache: ClockCache<String, Vec<u8>> = ClockCache::builder()
+///     .max_capacity(64 << 20)
+///     .weigher(|key: &String, value: &Vec<u8>| (key.len() + value.len()) as u64)
+///     .build()?;
+/// assert!(cache.insert("a".into(), vec![1, 2, 3]).is_ok());
+/// assert_eq!(cache.weighted_size(), 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a builder does nothing before `build`"]
+pub struct CacheBuilder<K, V, S = ahash::RandomState> {
+    capacity: u64,
+    mode: Mode,
+    shards: Option<usize>,
+    weightless: usize,
+    domain: Option<Domain>,
+    listener: Option<Listener<K, V>>,
+    weigher: Option<Weigher<K, V>>,
+    hasher: S,
+    pair: PhantomData<fn(K, V)>,
+}
+
+impl<K, V> CacheBuilder<K, V> {
+    pub(super) fn new() -> Self {
+        Self {
+            capacity: u64::MAX,
+            mode: Mode::Reachable,
+            shards: None,
+            weightless: 1 << 16,
+            domain: None,
+            listener: None,
+            weigher: None,
+            hasher: ahash::RandomState::new(),
+            pair: PhantomData,
+        }
+    }
+}
+
+impl<K, V, S> CacheBuilder<K, V, S> {
+    /// How much the cache may hold: entries, or their weight where there is a weigher. Any number
+    /// will do: a cache of 0 takes in only what weighs nothing, one of `u64::MAX` (the default)
+    /// never evicts.
+    pub fn max_capacity(mut self, capacity: u64) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// What an entry weighs; without it, 1. It is asked once for each entry, before the entry comes
+    /// in and outside every lock; what it says later does not count. An entry of weight 0 takes no
+    /// room, see [`max_weightless`](Self::max_weightless); one that weighs more than the capacity
+    /// is refused.
+    pub fn weigher(mut self, weigh: impl Fn(&K, &V) -> u64 + Send + Sync + 'static) -> Self {
+        self.weigher = Some(Box::new(weigh));
+        self
+    }
+
+    /// How many entries of weight 0 there may be, shared out among the shards (at least one to
+    /// each); 65,536 unless told.
+    pub fn max_weightless(mut self, entries: usize) -> Self {
+        self.weightless = entries;
+        self
+    }
+
+    /// What the capacity bounds; [`Mode::Reachable`] unless told.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Is told of each entry that leaves, once, after it left: by the thread that caused it, under
+    /// no lock and never inside a read. It may call the cache. What it panics with is contained and
+    /// counted.
+    pub fn eviction_listener(
+        mut self,
+        listener: impl Fn(&K, &V, Cause) + Send + Sync + 'static,
+    ) -> Self {
+        self.listener = Some(Box::new(listener));
+        self
+    }
+
+    /// Into how many parts the cache is divided, each with a lock for its writers: a power of two
+    /// from 1 to 4096. Unless told, 16 for each core, and no more than leave 512 entries' weight of
+    /// capacity to each.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// Shares epochs, and so guards, with other structures; a domain of its own unless told.
+    pub fn domain(mut self, domain: &Domain) -> Self {
+        self.domain = Some(domain.clone());
+        self
+    }
+
+    /// How keys are hashed; `ahash`, seeded anew in each process, unless told.
+    pub fn hasher<T: BuildHasher>(self, hasher: T) -> CacheBuilder<K, V, T> {
+        CacheBuilder {
+            capacity: self.capacity,
+            mode: self.mode,
+            shards: self.shards,
+            weightless: self.weightless,
+            domain: self.domain,
+            listener: self.listener,
+            weigher: self.weigher,
+            hasher,
+            pair: PhantomData,
+        }
+    }
+
+    fn shard_count(&self) -> Result<usize, BuildError> {
+        if let Some(shards) = self.shards {
+            let fits = shards.is_power_of_two() && shards <= MOST_SHARDS;
+            return if fits { Ok(shards) } else { Err(BuildError::Shards(shards)) };
+        }
+        if SMALL {
+            return Ok(1);
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let most = (16 * cores).next_power_of_two().min(MOST_SHARDS);
+        let share = (self.capacity / LEAST_SHARE).clamp(1, most as u64) as usize;
+        // The greatest power of two that is no more.
+        Ok(1 << share.ilog2())
+    }
+}
+
+impl<K, V, S> CacheBuilder<K, V, S>
+where
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    /// Makes the cache, empty; memory comes as entries do.
+    ///
+    /// # Errors
+    /// If the number of shards is none that can be.
+    pub fn build(self) -> Result<ClockCache<K, V, S>, BuildError> {
+        let parts = Parts {
+            shards: self.shard_count()?,
+            domain: self.domain.unwrap_or_default(),
+            mode: self.mode,
+            capacity: self.capacity,
+            weightless: self.weightless,
+            listener: self.listener,
+            weigher: self.weigher,
+        };
+        Ok(ClockCache {
+            inner: Arc::new(Inner {
+                hasher: self.hasher,
+                engine: Engine::new(parts),
+            }),
+        })
+    }
+}
+
+impl<K, V, S> fmt::Debug for CacheBuilder<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheBuilder")
+            .field("capacity", &self.capacity)
+            .field("mode", &self.mode)
+            .field("shards", &self.shards)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,132 @@
+//! Rows of things at places that never move, numbered from 0, which grow by an eighth.
+// Unsafe: things are named by numbers and lie in chunks behind pointers.
+#![allow(unsafe_code)]
+//!
+//! # Shape
+//! ```text
+//! chunks  [ptr][ptr][ptr][ ]..    eight to an octave: at most an eighth more than is asked for
+//!           |
+//! things  [0 .. 31] [32 .. 63] ..
+//! ```
+//!
+//! # Invariants
+//! * C1  A chunk is written once and lives as long as the row.
+//!
+//! # Edges
+//! None of its own. Whoever names a thing to others publishes its number after the chunk was made
+//! (WORD in `table.rs`).
+//!
+//! # Progress
+//! `get` is wait-free. `grow` calls the allocator.
+//!
+//! # Checked by
+//! `loom-tests/cache.rs`; the address sanitizer over `tests/stress_cache.rs` (C1).
+
+use core::ptr;
+
+use crate::sync::SMALL;
+use crate::sync::atomic::{AtomicPtr, Ordering::*};
+
+/// The first octave begins here.
+const BASE_BITS: u32 = if SMALL { 2 } else { 8 };
+/// Chunks to an octave, as a power of two.
+const PARTS_BITS: u32 = if SMALL { 0 } else { 3 };
+const OCTAVES: usize = if SMALL { 2 } else { 22 };
+const CHUNKS: usize = OCTAVES << PARTS_BITS;
+
+/// A row holds at most so many things.
+pub(super) const MAX: u32 = (1 << (BASE_BITS + OCTAVES as u32)) - (1 << BASE_BITS);
+
+/// Things numbered from 0, which do not move.
+pub(super) struct Chunks<T> {
+    chunks: [AtomicPtr<T>; CHUNKS],
+}
+
+// SAFETY: a row owns what is in it.
+unsafe impl<T: Send> Send for Chunks<T> {}
+// SAFETY: it lends shared references only.
+unsafe impl<T: Send + Sync> Sync for Chunks<T> {}
+
+/// Which chunk, and where in it.
+#[inline(always)]
+fn place(number: u32) -> (usize, usize) {
+    let at = u64::from(number) + (1 << BASE_BITS);
+    let octave = at.ilog2();
+    let inner = octave - PARTS_BITS;
+    let part = (at >> inner) as usize & ((1 << PARTS_BITS) - 1);
+    let chunk = ((octave - BASE_BITS) as usize) << PARTS_BITS | part;
+    (chunk, at as usize & ((1 << inner) - 1))
+}
+
+/// How many things lie in a chunk.
+fn len_of(chunk: usize) -> usize {
+    1 << (BASE_BITS as usize + (chunk >> PARTS_BITS) - PARTS_BITS as usize)
+}
+
+impl<T> Chunks<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            chunks: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+        }
+    }
+
+    /// Makes a chunk for `number`, the first that there is none for; says how many there are then.
+    ///
+    /// One caller at a time; `number` is below [`MAX`].
+    pub(super) fn grow(&self, number: u32, make: impl FnMut() -> T) -> u32 {
+        let (chunk, at) = place(number);
+        assert_eq!(at, 0, "the first that there is none for");
+        let len = len_of(chunk);
+        let things: Box<[T]> = core::iter::repeat_with(make).take(len).collect();
+        // Relaxed: others come to it through a number that is published later (WORD).
+        self.chunks[chunk].store(Box::into_raw(things).cast(), Relaxed);
+        number + len as u32
+    }
+
+    /// # Safety
+    /// S1: `number` is below what `grow` said, and the caller learnt of it after that.
+    #[inline(always)]
+    pub(super) unsafe fn get(&self, number: u32) -> &T {
+        let (chunk, at) = place(number);
+        debug_assert!(chunk < CHUNKS);
+        // SAFETY: S1, so the chunk is one of ours.
+        let chunk = unsafe { self.chunks.get_unchecked(chunk) };
+        // Relaxed: it was stored before the number was published (WORD).
+        let base = chunk.load(Relaxed);
+        // SAFETY: S1, so the chunk is there, and `place` stays within it; C1.
+        unsafe { &*base.wrapping_add(at) }
+    }
+}
+
+impl<T> Drop for Chunks<T> {
+    fn drop(&mut self) {
+        for (chunk, place) in self.chunks.iter().enumerate() {
+            // Relaxed: `&mut self` says that we are alone.
+            let base = place.load(Relaxed);
+            if base.is_null() {
+                break;
+            }
+            let things = ptr::slice_from_raw_parts_mut(base, len_of(chunk));
+            // SAFETY: it came from `Box::into_raw` in `grow`, with this length; freed once.
+            drop(unsafe { Box::from_raw(things) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_follow_one_another_without_a_gap() {
+        let (mut chunk, mut at) = (0, 0);
+        for number in 0..100_000.min(MAX) {
+            assert_eq!(place(number), (chunk, at), "number {number}");
+            at += 1;
+            if at == len_of(chunk) {
+                (chunk, at) = (chunk + 1, 0);
+            }
+        }
+        assert_eq!(place(MAX - 1), (CHUNKS - 1, len_of(CHUNKS - 1) - 1));
+    }
+}

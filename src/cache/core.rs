@@ -1,0 +1,152 @@
+//! What a shard's lock guards.
+#![allow(unsafe_code)] // the list of empty entries runs through the entries
+
+use std::collections::HashMap;
+
+use super::policy::{Links, NONE, Policy};
+use super::claims::Claims;
+use super::shard::OldTable;
+use super::slab::Slab;
+use crate::sync::epoch::{Domain, Limbo};
+
+/// The state of a shard that only the holder of its lock looks at.
+pub(super) struct Core<K> {
+    pub(super) policy: Policy,
+    pub(super) book: Book,
+    /// Entries that left and that readers may still look at.
+    pub(super) limbo: Limbo<u32>,
+    pub(super) old_tables: Limbo<OldTable>,
+    /// Tokens that no entry owns.
+    pub(super) credit: u64,
+    /// What reachable and held entries own.
+    pub(super) weight: u64,
+    /// What held entries own.
+    pub(super) held: u64,
+    /// What waits in the limbo, or to be told to a listener.
+    pub(super) retained: u64,
+    /// How many entries are reachable.
+    pub(super) len: usize,
+    pub(super) weightless: usize,
+    pub(super) tally: Tally,
+    free: u32,
+    next: u32,
+    room: u32,
+    pub(super) claims: Claims<K>,
+}
+
+/// What happened in a shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) inserts: u64,
+    pub(super) refused: u64,
+    /// By cause.
+    pub(super) left: [u64; 4],
+}
+
+/// What is known of entries beside what lies in them.
+#[derive(Default)]
+pub(super) struct Book {
+    /// By entry; empty where every entry weighs 1.
+    weights: Vec<u64>,
+    pub(super) holds: HashMap<u32, Hold, ahash::RandomState>,
+}
+
+/// An entry that is held.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hold {
+    pub(super) count: u32,
+    /// The policy met it and put it aside.
+    pub(super) parked: bool,
+    /// No word names it any more.
+    pub(super) removed: bool,
+}
+
+impl Hold {
+    pub(super) const NONE: Self = Self {
+        count: 0,
+        parked: false,
+        removed: false,
+    };
+}
+
+impl Book {
+    #[inline]
+    pub(super) fn weight(&self, entry: u32) -> u64 {
+        self.weights.get(entry as usize).copied().unwrap_or(1)
+    }
+
+    pub(super) fn is_parked(&self, entry: u32) -> bool {
+        self.holds.get(&entry).is_some_and(|hold| hold.parked)
+    }
+
+    pub(super) fn is_held(&self, entry: u32) -> bool {
+        !self.holds.is_empty() && self.holds.contains_key(&entry)
+    }
+}
+
+impl<K> Core<K> {
+    pub(super) fn new(domain: &Domain, share: u64) -> Self {
+        Self {
+            policy: Policy::new(share),
+            book: Book::default(),
+            limbo: Limbo::new(domain),
+            old_tables: Limbo::new(domain),
+            credit: 0,
+            weight: 0,
+            held: 0,
+            retained: 0,
+            len: 0,
+            weightless: 0,
+            tally: Tally::default(),
+            free: NONE,
+            next: 0,
+            room: 0,
+            claims: Claims::default(),
+        }
+    }
+
+    /// An empty entry, if there is a number left for one.
+    ///
+    /// # Safety
+    /// S1: the slab is that of the shard whose lock guards this.
+    pub(super) unsafe fn take_empty<V>(&mut self, slab: &Slab<K, V>) -> Option<u32> {
+        if self.free != NONE {
+            let entry = self.free;
+            // SAFETY: S1; it was given out before.
+            self.free = unsafe { slab.links(entry) }.next;
+            return Some(entry);
+        }
+        if self.next == super::slab::MAX_ENTRIES {
+            return None;
+        }
+        if self.next == self.room {
+            self.room = slab.grow(self.room);
+        }
+        self.next += 1;
+        Some(self.next - 1)
+    }
+
+    /// Makes an emptied entry one that can be taken.
+    ///
+    /// # Safety
+    /// S1: as in `take_empty`. S2: the entry was taken from there, and is emptied.
+    pub(super) unsafe fn give_empty<V>(&mut self, slab: &Slab<K, V>, entry: u32) {
+        let links = Links {
+            prev: NONE,
+            next: self.free,
+        };
+        // SAFETY: S1 and S2.
+        unsafe { slab.set_links(entry, links) };
+        self.free = entry;
+    }
+
+    /// Writes down what an entry weighs, where entries are weighed.
+    pub(super) fn weigh(&mut self, entry: u32, weight: u64) {
+        let (weights, room) = (&mut self.book.weights, self.room as usize);
+        if weights.len() < room {
+            weights.reserve_exact(room - weights.len());
+            weights.resize(room, 0);
+        }
+        weights[entry as usize] = weight;
+    }
+}

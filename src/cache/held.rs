@@ -1,0 +1,78 @@
+//! An entry that stays.
+
+use core::fmt;
+use core::ops::Deref;
+use std::sync::Arc;
+
+use super::Inner;
+use super::engine::Hashed;
+
+/// A held entry: it is not evicted, and counts, until this is dropped.
+///
+/// It may be removed or replaced meanwhile: then nobody finds it any more, and it goes with the last
+/// hold. It keeps the cache's memory, even after the last handle to the cache is gone.
+///
+/// # Progress
+/// A drop blocks on the shard's lock.
+pub struct Held<K: Send + Sync + 'static, V: Send + Sync + 'static, S = ahash::RandomState> {
+    pub(super) cache: Arc<Inner<K, V, S>>,
+    pub(super) hashed: Hashed,
+    pub(super) entry: u32,
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Held<K, V, S> {
+    /// The entry's key.
+    #[must_use]
+    pub fn key(&self) -> &K {
+        &self.cache.engine.held_pair(self.hashed, self.entry).0
+    }
+
+    /// The entry's value; what `*held` is.
+    #[must_use]
+    pub fn value(&self) -> &V {
+        &self.cache.engine.held_pair(self.hashed, self.entry).1
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Deref for Held<K, V, S> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        self.value()
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Clone for Held<K, V, S> {
+    fn clone(&self) -> Self {
+        let engine = &self.cache.engine;
+        let mut writer = engine.open(engine.shard(self.hashed));
+        writer.hold(self.entry);
+        writer.close();
+        Self {
+            cache: Arc::clone(&self.cache),
+            hashed: self.hashed,
+            entry: self.entry,
+        }
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Drop for Held<K, V, S> {
+    fn drop(&mut self) {
+        let engine = &self.cache.engine;
+        let mut writer = engine.open(engine.shard(self.hashed));
+        writer.release(self.entry);
+        writer.close();
+    }
+}
+
+impl<K, V, S> fmt::Debug for Held<K, V, S>
+where
+    K: Send + Sync + fmt::Debug + 'static,
+    V: Send + Sync + fmt::Debug + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Held");
+        out.field("key", self.key());
+        out.field("value", self.value()).finish()
+    }
+}

@@ -1,0 +1,170 @@
+//! Tokens for what comes in: from the shard itself, from the pool, from other shards.
+//!
+//! # Shape
+//! ```text
+//! 1  the shard's credit, then the pool
+//! 2  the shard's own policy evicts .. unless the shard has less than its share
+//! 3  gather: the other shards, those above their share first, one lock at a time
+//! ```
+//! In [`Mode::Live`] what was evicted gives its tokens back only when its last reader is gone:
+//! whoever needs them evicts what is lacking beyond what is on its way, has it ripen, and looks
+//! again, a few times.
+//!
+//! # Progress
+//! Blocks on one shard's lock after the other. `gather` takes a bounded number of rounds.
+//!
+//! # Checked by
+//! `loom-tests/cache.rs` (two inserts for the last room); `tests/cache_capacity.rs`.
+
+use super::budget::Reservation;
+use super::engine::{Engine, Mode};
+use super::error::Reason;
+use super::policy::Looks;
+use super::shard::Shard;
+use super::writer::Writer;
+
+/// After so many rounds in vain, others are quicker.
+const ROUNDS: usize = 4;
+
+/// The shard's own means do not suffice.
+#[derive(Debug)]
+pub(super) struct Short {
+    pub(super) need: u64,
+}
+
+impl<K, V> Writer<'_, K, V> {
+    /// Raises the shard's credit to `need`, by what is near.
+    pub(super) fn make_room(&mut self, need: u64, looks: &mut Looks) -> Result<(), Short> {
+        if self.core.credit >= need {
+            return Ok(());
+        }
+        let lacking = need - self.core.credit;
+        self.core.credit += self.engine.budget.take(lacking.max(self.engine.slack()));
+        if self.core.credit >= need {
+            return Ok(());
+        }
+        if self.engine.mode == Mode::Live || !self.should_evict(need) {
+            return Err(Short { need });
+        }
+        while self.core.credit < need {
+            self.evict(looks, false).ok_or(Short { need })?;
+        }
+        Ok(())
+    }
+
+    /// Whether this shard is the one to give, and can.
+    fn should_evict(&self, need: u64) -> bool {
+        let core = &*self.core;
+        let share = self.engine.share();
+        let poor = core.weight.saturating_add(need).saturating_add(share / 16) <= share;
+        let evictable = core.weight - core.held;
+        evictable >= need - core.credit && (!poor || self.engine.shards.len() == 1)
+    }
+
+    /// Evicts until `want` is had, or nothing is left, or what is left is no more than `keep`.
+    fn evict_for(&mut self, want: u64, keep: u64) -> u64 {
+        let (mut had, mut looks) = (0u64, Looks::new());
+        while had < want && self.core.weight > keep {
+            let Some(weight) = self.evict(&mut looks, false) else {
+                break;
+            };
+            had = had.saturating_add(weight);
+        }
+        had
+    }
+}
+
+impl<K, V> Engine<K, V> {
+    /// Raises a reservation to `need`, from wherever it can be had.
+    pub(super) fn gather(
+        &self,
+        home: &Shard<K, V>,
+        need: u64,
+        reservation: &mut Reservation<'_>,
+    ) -> Result<(), Reason> {
+        for _ in 0..ROUNDS {
+            if reservation.fill(need) {
+                return Ok(());
+            }
+            if self.held().saturating_add(need) > self.capacity() {
+                return Err(Reason::AllHeld);
+            }
+            let coming = self.coming();
+            let mut evicted = self.evict_from_all(self.share(), home, need, coming, reservation);
+            if evicted.saturating_add(coming).saturating_add(reservation.tokens()) < need {
+                evicted = self.evict_from_all(0, home, need, evicted + coming, reservation);
+            }
+            if self.mode == Mode::Live && coming + evicted > 0 {
+                self.collect();
+                self.take_credits(reservation);
+            }
+            if reservation.fill(need) {
+                return Ok(());
+            }
+        }
+        Err(self.reason_for_failing(need))
+    }
+
+    /// What will come back without anything being evicted.
+    fn coming(&self) -> u64 {
+        match self.mode {
+            Mode::Live => self.retained(),
+            Mode::Reachable => 0,
+        }
+    }
+
+    /// Evicts from every shard that weighs more than `keep` until enough is had or on its way; says
+    /// how much is on its way.
+    fn evict_from_all(
+        &self,
+        keep: u64,
+        home: &Shard<K, V>,
+        need: u64,
+        coming: u64,
+        reservation: &mut Reservation<'_>,
+    ) -> u64 {
+        let mut sent = 0;
+        for shard in self.others_then(home) {
+            let had = reservation.tokens().saturating_add(coming).saturating_add(sent);
+            if had >= need {
+                break;
+            }
+            let mut writer = self.open(shard);
+            let evicted = writer.evict_for(need - had, keep);
+            reservation.add(core::mem::take(&mut writer.core.credit));
+            writer.close();
+            if self.mode == Mode::Live {
+                sent += evicted;
+            }
+        }
+        sent
+    }
+
+    fn take_credits(&self, reservation: &mut Reservation<'_>) {
+        for shard in &self.shards {
+            let mut writer = self.open(shard);
+            reservation.add(core::mem::take(&mut writer.core.credit));
+            writer.settle_only();
+        }
+    }
+
+    /// Every shard, from the one after `home` on.
+    fn others_then<'a>(
+        &'a self,
+        home: &Shard<K, V>,
+    ) -> impl Iterator<Item = &'a Shard<K, V>> + use<'a, K, V> {
+        let at = self.shards.iter().position(|shard| core::ptr::eq(&**shard, home));
+        let (before, after) = self.shards.split_at(at.map_or(0, |at| at + 1));
+        after.iter().chain(before).map(|shard| &**shard)
+    }
+
+    fn reason_for_failing(&self, need: u64) -> Reason {
+        if self.held().saturating_add(need) > self.capacity() {
+            Reason::AllHeld
+        } else if self.coming() > 0 {
+            Reason::Retained
+        } else {
+            Reason::Contended
+        }
+    }
+}
