@@ -103,10 +103,13 @@ impl Draws {
         &self.all
     }
 
-    /// The chunks, endlessly, from a place of this thread in this round.
-    pub fn chunks(&self, round: usize, thread: usize) -> impl Iterator<Item = &[Draw]> {
+    /// The chunks, endlessly, from a place of its own for each number. The places of numbers that
+    /// follow each other are far apart (the golden ratio sees to it), so that nobody is asked
+    /// again for what he was asked for just before.
+    pub fn chunks(&self, number: usize) -> impl Iterator<Item = &[Draw]> {
+        const GOLDEN: f64 = 0.618_033_988_749_894_9;
         let chunks = self.all.len() / CHUNK;
-        let first = (round * 8 + thread).wrapping_mul(0x9e37_79b1) % chunks;
+        let first = ((number as f64 * GOLDEN).fract() * chunks as f64) as usize;
         let numbers = (first..chunks).chain(0..first).cycle();
         numbers.map(|number| &self.all[number * CHUNK..][..CHUNK])
     }

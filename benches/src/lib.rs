@@ -19,7 +19,7 @@ pub mod latency;
 pub mod machine;
 pub mod memory;
 pub mod ours;
-#[cfg(feature = "ours")]
+#[cfg(not(loom))]
 pub mod ours_cache;
 pub mod peers;
 pub mod report;

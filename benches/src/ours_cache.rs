@@ -3,7 +3,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use mapless::{ClockCache, Guard, Mode};
+use mapless::Guard;
+use mapless::cache::{ClockCache, Mode};
 
 use crate::peers::caches::{Cache, Plan, Stored};
 use crate::rows::caches::{HELD, OURS};
@@ -14,8 +15,6 @@ pub trait Way: Send + Sync + 'static {
     const NAME: &'static str;
     /// Whether what is still retained counts as well.
     const LIVE: bool = false;
-    /// Whether an insert waits for room.
-    const WAITS: bool = false;
     /// What a thread keeps over many reads.
     type Hold;
     /// Gets it.
@@ -25,7 +24,7 @@ pub trait Way: Send + Sync + 'static {
 }
 
 macro_rules! pinning {
-    ($($(#[$about:meta])* $way:ident: $name:expr, $live:expr, $waits:expr;)*) => {$(
+    ($($(#[$about:meta])* $way:ident: $name:expr, $live:expr;)*) => {$(
         $(#[$about])*
         #[derive(Clone, Copy, Debug)]
         pub struct $way;
@@ -33,7 +32,6 @@ macro_rules! pinning {
         impl Way for $way {
             const NAME: &'static str = $name;
             const LIVE: bool = $live;
-            const WAITS: bool = $waits;
 
             type Hold = ();
 
@@ -49,11 +47,9 @@ macro_rules! pinning {
 
 pinning! {
     /// A pin a read; what is reachable or held is bounded.
-    Pinning: OURS, false, false;
+    Pinning: OURS, false;
     /// A pin a read; what is retained is bounded as well, and an insert without room is refused.
-    Live: "ClockCache, Live", true, false;
-    /// The same, but an insert waits for room.
-    LiveWaiting: "ClockCache, Live, insert_wait", true, true;
+    Live: "ClockCache, Live", true;
 }
 
 /// A guard held over many reads.
@@ -98,8 +94,8 @@ impl<V: Stored, W: Way> Cache<V> for Ours<V, W> {
         if plan.weighs {
             builder = builder.weigher(|_: &u64, value: &V| value.weight());
         }
-        if let Some(lives) = plan.lives {
-            builder = builder.time_to_live(lives);
+        if plan.lives.is_some() {
+            return None;
         }
         if W::LIVE {
             builder = builder.mode(Mode::Live);
@@ -123,22 +119,7 @@ impl<V: Stored, W: Way> Cache<V> for Ours<V, W> {
     /// What is refused is dropped.
     #[inline]
     fn insert(&self, key: u64, value: V) {
-        if W::WAITS {
-            drop(self.cache.insert_wait(key, value));
-        } else {
-            drop(self.cache.insert(key, value));
-        }
-    }
-
-    #[inline]
-    fn get_or_insert(&self, key: u64, make: impl FnOnce() -> V) -> bool {
-        let mut found = true;
-        let fresh = || {
-            found = false;
-            make()
-        };
-        drop(self.cache.get_or_insert_with(key, fresh));
-        found
+        drop(self.cache.insert(key, value));
     }
 
     fn capacity(&self) -> Option<u64> {
@@ -149,22 +130,7 @@ impl<V: Stored, W: Way> Cache<V> for Ours<V, W> {
         Some(self.cache.entry_count())
     }
 
-    /// What the capacity bounds in this mode.
     fn weight(&self) -> Option<u64> {
-        let retained = if W::LIVE {
-            self.cache.retained_weight()
-        } else {
-            0
-        };
-        Some(self.cache.weighted_size() + retained)
-    }
-
-    fn settle(&self) {
-        self.cache.run_pending_tasks();
-    }
-
-    fn clear(&self) -> bool {
-        self.cache.invalidate_all();
-        true
+        Some(self.cache.weighted_size())
     }
 }

@@ -50,7 +50,10 @@ impl Budget {
             }
             // Acquire [TOKEN]: who had them before is out of sight before we use them. Relaxed on
             // failure: the next guess.
-            match self.pool.compare_exchange_weak(seen, seen - taken, Acquire, Relaxed) {
+            match self
+                .pool
+                .compare_exchange_weak(seen, seen - taken, Acquire, Relaxed)
+            {
                 Ok(_) => return taken,
                 Err(newer) => seen = newer,
             }

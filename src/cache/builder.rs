@@ -131,7 +131,11 @@ impl<K, V, S> CacheBuilder<K, V, S> {
     fn shard_count(&self) -> Result<usize, BuildError> {
         if let Some(shards) = self.shards {
             let fits = shards.is_power_of_two() && shards <= MOST_SHARDS;
-            return if fits { Ok(shards) } else { Err(BuildError::Shards(shards)) };
+            return if fits {
+                Ok(shards)
+            } else {
+                Err(BuildError::Shards(shards))
+            };
         }
         if SMALL {
             return Ok(1);

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::policy::{Links, NONE, Policy};
 use super::claims::Claims;
+use super::policy::{Links, NONE, Policy};
 use super::shard::OldTable;
 use super::slab::Slab;
 use crate::sync::epoch::{Domain, Limbo};

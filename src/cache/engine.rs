@@ -206,7 +206,9 @@ impl<K, V> Engine<K, V> {
         let node = unsafe { shard.slab.node(leaver.entry) };
         // SAFETY: S1: it is not retired before it was told.
         let pair = unsafe { node.pair() };
-        let told = catch_unwind(AssertUnwindSafe(|| listener(&pair.0, &pair.1, leaver.cause)));
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            listener(&pair.0, &pair.1, leaver.cause)
+        }));
         if told.is_err() {
             self.panics.listener.add(1);
         }

@@ -89,7 +89,11 @@ pub struct CapacityError {
 
 impl fmt::Display for CapacityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "what is held or retained leaves too little room for a capacity of {}", self.asked)
+        write!(
+            f,
+            "what is held or retained leaves too little room for a capacity of {}",
+            self.asked
+        )
     }
 }
 

@@ -225,7 +225,9 @@ impl<K: Eq, V> Writer<'_, K, V> {
         if self.engine.weigher.is_none() {
             // An entry weighs 1: there will hardly be more of them than this shard's share.
             let share = usize::try_from(self.engine.share()).unwrap_or(usize::MAX);
-            room = room.min(share.saturating_add(share / 8)).max(entries + entries / 8);
+            room = room
+                .min(share.saturating_add(share / 8))
+                .max(entries + entries / 8);
         }
         self.resize_table(room);
     }

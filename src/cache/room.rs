@@ -91,7 +91,11 @@ impl<K, V> Engine<K, V> {
             }
             let coming = self.coming();
             let mut evicted = self.evict_from_all(self.share(), home, need, coming, reservation);
-            if evicted.saturating_add(coming).saturating_add(reservation.tokens()) < need {
+            if evicted
+                .saturating_add(coming)
+                .saturating_add(reservation.tokens())
+                < need
+            {
                 evicted = self.evict_from_all(0, home, need, evicted + coming, reservation);
             }
             if self.mode == Mode::Live && coming + evicted > 0 {
@@ -125,7 +129,10 @@ impl<K, V> Engine<K, V> {
     ) -> u64 {
         let mut sent = 0;
         for shard in self.others_then(home) {
-            let had = reservation.tokens().saturating_add(coming).saturating_add(sent);
+            let had = reservation
+                .tokens()
+                .saturating_add(coming)
+                .saturating_add(sent);
             if had >= need {
                 break;
             }
@@ -153,7 +160,10 @@ impl<K, V> Engine<K, V> {
         &'a self,
         home: &Shard<K, V>,
     ) -> impl Iterator<Item = &'a Shard<K, V>> + use<'a, K, V> {
-        let at = self.shards.iter().position(|shard| core::ptr::eq(&**shard, home));
+        let at = self
+            .shards
+            .iter()
+            .position(|shard| core::ptr::eq(&**shard, home));
         let (before, after) = self.shards.split_at(at.map_or(0, |at| at + 1));
         after.iter().chain(before).map(|shard| &**shard)
     }

@@ -150,7 +150,8 @@ impl<K, V> Shard<K, V> {
             let node = unsafe { self.slab.node(entry) };
             // SAFETY: H2: it was filled when its word was read, and the guard keeps it so.
             let pair = unsafe { node.pair() };
-            key.equivalent(&pair.0).then_some(Found { entry, node, pair })
+            key.equivalent(&pair.0)
+                .then_some(Found { entry, node, pair })
         })
     }
 }

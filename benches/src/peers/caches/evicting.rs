@@ -251,7 +251,7 @@ pub struct Tiny<V: Stored>(tinyufo::TinyUfo<u64, V>, u64);
 
 impl<V: Stored> Cache<V> for Tiny<V> {
     const NAME: &'static str = "TinyUFO";
-    const SLOW: usize = 2;
+    const SLOW: usize = 5;
 
     type Hold<'a> = ();
 
@@ -289,7 +289,7 @@ pub struct Foyer<V: Stored>(foyer_memory::Cache<u64, V, Hasher, CacheProperties>
 
 impl<V: Stored> Cache<V> for Foyer<V> {
     const NAME: &'static str = "foyer, S3-FIFO";
-    const SLOW: usize = 2;
+    const SLOW: usize = 5;
 
     type Hold<'a> = ();
 

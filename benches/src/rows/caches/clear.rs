@@ -10,7 +10,6 @@ use crate::Config;
 use crate::cores::stay_on;
 use crate::draws::Draws;
 use crate::latency::{Seen, Tail, Tails};
-#[cfg(feature = "ours")]
 use crate::ours_cache::Ours;
 use crate::peers::caches::{Cache, Dash, Foyer, Moka, Plan, Quick, Scc, Sieve};
 use crate::report::{Line, Report};
@@ -25,7 +24,6 @@ pub fn clear(config: Config) -> Report {
     let keys = config.size(KEYS);
     let draws = Draws::zipf(keys, config.size(1 << 20));
     let mut report = Report::default();
-    #[cfg(feature = "ours")]
     report.append(one::<Ours<u64>>(config, &draws));
     report.append(one::<Quick<u64>>(config, &draws));
     report.append(one::<Moka<u64>>(config, &draws));
@@ -40,6 +38,9 @@ fn one<C: Cache<u64>>(config: Config, draws: &Draws) -> Report {
     let keys = draws.keys();
     let plan = Plan::entries(keys + keys / 4);
     let cache = C::build(plan).expect("every cache keeps entries");
+    if !cache.clear() {
+        return Report::default();
+    }
     let shuffled = draws.shuffled();
     let mut tails = [Tails::default(), Tails::default()];
     for round in 0..=config.rounds.min(3) {
@@ -70,7 +71,7 @@ fn watch<C: Cache<u64>>(cache: &C, draws: &Draws, round: usize, clears: bool) ->
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             stay_on(0);
-            let mut chunks = draws.chunks(round, 0);
+            let mut chunks = draws.chunks(round);
             let mut seen = Seen::default();
             let warm = chunks.by_ref().take(draws.keys() / 2048).flatten();
             warm.for_each(|draw| timed_get(cache, draw.key(), &mut seen));

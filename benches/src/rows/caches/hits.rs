@@ -4,7 +4,6 @@ use super::{Compared, Entrant, HELD, KEYS, Load, Mix, OURS, Slice, compare, ente
 use crate::Config;
 use crate::draws::Draws;
 use crate::memory::uncounted;
-#[cfg(feature = "ours")]
 use crate::ours_cache::{Guarded, Ours};
 use crate::peers::caches::{Cache, Dash, Foyer, Lru, Moka, Papaya, Quick, Scc, Sieve, Tiny};
 use crate::report::{Bar, Report};
@@ -23,7 +22,6 @@ type Field = dyn Fn(&Draws, usize) -> Vec<Box<dyn Entrant>>;
 
 fn field(draws: &Draws, entries: usize) -> Vec<Box<dyn Entrant>> {
     let mut all = Vec::new();
-    #[cfg(feature = "ours")]
     all.extend([
         enter::<Ours<u64>>(draws, entries),
         enter::<Ours<u64, Guarded>>(draws, entries),
@@ -58,13 +56,16 @@ fn measure(config: Config, field: &Field) -> Report {
     for (mix, room) in [(Mix::Inserts(0), 2), (Mix::Inserts(1), 1)] {
         let entrants = field(&draws, keys * room);
         let what = format!("capacity {room} x {keys} keys");
+        let mut before = 0;
         for threads in [1, 2, 4] {
             let load = Load {
                 draws: &draws,
                 mix,
                 threads,
                 slice,
+                before,
             };
+            before += load.windows(config);
             lines(&mut report, compare(config, &what, &entrants, load));
         }
     }

@@ -6,7 +6,6 @@ use super::{OURS, versus};
 use crate::Config;
 use crate::drive::independent;
 use crate::memory::uncounted;
-#[cfg(feature = "ours")]
 use crate::ours_cache::Ours;
 use crate::peers::caches::{Cache, Dash, Foyer, Lru, Moka, Papaya, Plain, Plan, Quick, Scc, Tiny};
 use crate::report::{Bar, Report};
@@ -32,7 +31,6 @@ fn measure(config: Config) -> Report {
     let mut sides = vec![scaling(Plain::NAME, &keys, steps, |keys| {
         independent(keys, |key| map.get(key).unwrap_or(0))
     })];
-    #[cfg(feature = "ours")]
     sides.push(contender::<Ours<u64>>(&keys, steps));
     sides.extend([
         contender::<Quick<u64>>(&keys, steps),

@@ -8,7 +8,6 @@ use crate::draws::{CHUNK, Draws, Share};
 use crate::drive::together;
 use crate::latency::{Seen, Tail, Tails};
 use crate::memory::uncounted;
-#[cfg(feature = "ours")]
 use crate::ours_cache::Ours;
 use crate::peers::caches::{Cache, Dash, Foyer, Moka, Papaya, Plan, Quick, Scc, Sieve, Tiny};
 use crate::report::{Bar, Report};
@@ -73,7 +72,6 @@ struct Timer<'a> {
 /// Ours comes first; it is held against all that follow.
 fn everyone(draws: &Draws, entries: usize) -> Vec<Timer<'_>> {
     let mut all = Vec::new();
-    #[cfg(feature = "ours")]
     all.push(timer::<Ours<u64>>(draws, entries));
     all.extend([
         timer::<Quick<u64>>(draws, entries),
@@ -105,7 +103,11 @@ fn time<C: Cache<u64>>(cache: &C, draws: &Draws, round: usize, chunks: usize) ->
     let all = Mutex::new(Seen::default());
     let work = |thread| {
         let mut seen = Seen::default();
-        for (number, chunk) in draws.chunks(round, thread).take(chunks).enumerate() {
+        for (number, chunk) in draws
+            .chunks(round * THREADS + thread)
+            .take(chunks)
+            .enumerate()
+        {
             if number == chunks / 4 {
                 seen = Seen::default();
             }

@@ -4,7 +4,6 @@ use super::{Compared, Entrant, KEYS, Load, Mix, OURS, Slice, compare, enter};
 use crate::Config;
 use crate::draws::Draws;
 use crate::memory::uncounted;
-#[cfg(feature = "ours")]
 use crate::ours_cache::Ours;
 use crate::peers::caches::{Cache, Foyer, Lru, Moka, Quick, Scc, Sieve, Tiny};
 use crate::report::{Bar, Report};
@@ -24,7 +23,6 @@ type Field = dyn Fn(&Draws, usize) -> Vec<Box<dyn Entrant>>;
 
 fn field(draws: &Draws, entries: usize) -> Vec<Box<dyn Entrant>> {
     let mut all = Vec::new();
-    #[cfg(feature = "ours")]
     all.push(enter::<Ours<u64>>(draws, entries));
     all.extend([
         enter::<Quick<u64>>(draws, entries),
@@ -48,18 +46,21 @@ fn everyone(draws: &Draws, entries: usize) -> Vec<Box<dyn Entrant>> {
 fn measure(config: Config, field: &Field) -> Report {
     let mut report = Report::default();
     let keys = config.size(KEYS);
-    let draws = Draws::zipf(keys, config.size(1 << 22));
+    let draws = Draws::zipf(keys, config.size(1 << 23));
     let slice = Slice::of(config, 35);
     for mix in [Mix::Inserts(10), Mix::Inserts(50), Mix::GetOrInsert] {
         let entrants = field(&draws, keys / 10);
         let what = format!("capacity {} of {keys} keys", keys / 10);
+        let mut before = 0;
         for threads in [1, 2, 4] {
             let load = Load {
                 draws: &draws,
                 mix,
                 threads,
                 slice,
+                before,
             };
+            before += load.windows(config);
             lines(&mut report, mix, compare(config, &what, &entrants, load));
         }
     }

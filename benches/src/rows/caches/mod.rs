@@ -133,6 +133,16 @@ pub struct Load<'a> {
     pub threads: usize,
     /// For how long.
     pub slice: Slice,
+    /// How many windows of the draws were used before it, by whoever used most.
+    pub before: usize,
+}
+
+impl Load<'_> {
+    /// The windows that it takes in so many rounds.
+    #[must_use]
+    pub fn windows(self, config: Config) -> usize {
+        self.threads * (config.rounds + 1)
+    }
 }
 
 /// What came of it.
@@ -148,7 +158,8 @@ pub struct Score {
 pub fn run<C: Cache<u64>>(cache: &C, load: Load<'_>, round: usize) -> Score {
     let (asked, found) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = |thread| {
-        let mut chunks = load.draws.chunks(round, thread);
+        let number = load.before + round * load.threads + thread;
+        let mut chunks = load.draws.chunks(number);
         let (mut rate, mut here) = (0.0, (0, 0));
         for time in [load.slice.warm, load.slice.timed] {
             let start = ticks::now();

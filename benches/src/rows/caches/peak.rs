@@ -7,9 +7,8 @@ use rand::Rng;
 
 use super::OURS;
 use crate::Config;
-use crate::memory::peak as highest;
-#[cfg(feature = "ours")]
-use crate::ours_cache::{Live, LiveWaiting, Ours};
+use crate::memory::{grown, peak as highest};
+use crate::ours_cache::{Live, Ours};
 use crate::peers::caches::{Cache, Foyer, Moka, Payload, Plan, Quick, Tiny};
 use crate::report::{Line, Report};
 use crate::rounds::Series;
@@ -90,6 +89,8 @@ struct Highest {
     bytes: u64,
     entries: u64,
     pushed: u64,
+    /// What the cache takes while nothing is in it.
+    empty: u64,
 }
 
 impl Highest {
@@ -99,6 +100,7 @@ impl Highest {
             bytes: self.bytes.max(other.bytes),
             entries: self.entries.max(other.entries),
             pushed: self.pushed + other.pushed,
+            empty: self.empty.max(other.empty),
         }
     }
 }
@@ -112,11 +114,9 @@ struct Push {
 
 fn everyone() -> Vec<Push> {
     let mut all = Vec::new();
-    #[cfg(feature = "ours")]
     all.extend([
         contender::<Ours<Payload>>(),
         contender::<Ours<Payload, Live>>(),
-        contender::<Ours<Payload, LiveWaiting>>(),
     ]);
     all.extend([
         contender::<Quick<Payload>>(),
@@ -152,7 +152,8 @@ fn lines(report: &mut Report, sizes: &Sizes, push: &Push) {
         report.note(&work, "%", [weight]);
     }
     if ours && *name != OURS {
-        let may = CAPACITY + OVERHEAD * seen.entries + THREADS as u64 * sizes.most;
+        let items = OVERHEAD * seen.entries + THREADS as u64 * sizes.most;
+        let may = CAPACITY + seen.empty + items;
         let bytes = one(percent(seen.bytes, may));
         let work = work("live bytes of what they may be");
         report
@@ -194,20 +195,21 @@ fn push<C: Cache<Payload>>(sizes: &Sizes, time: Duration, round: u64) -> Highest
             }
         }
     };
-    let (knows, bytes) = highest(|| {
-        let cache = C::build(plan).expect("every one of these weighs");
+    let ((knows, empty), bytes) = highest(|| {
+        let (cache, empty) = grown(|| C::build(plan).expect("every one of these weighs"));
         std::thread::scope(|scope| {
             for thread in 0..THREADS as u64 {
                 let (work, cache) = (&work, &cache);
                 scope.spawn(move || work(cache, thread));
             }
         });
-        cache.weight().is_some()
+        (cache.weight().is_some(), empty)
     });
     Highest {
         weight: knows.then(|| weight.into_inner()),
         bytes: bytes as u64,
         entries: entries.into_inner(),
         pushed: pushed.into_inner(),
+        empty: empty as u64,
     }
 }
