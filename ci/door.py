@@ -28,6 +28,7 @@ UNSAFE = {
     "src/bitset/block.rs": "allocates a header that ends in words; thin pointers",
     "src/bitset/chain.rs": "cells behind an atomic address",
     "src/bitset/list.rs": "blocks linked by address",
+    "src/cache/coarse.rs": "asks the C library for the time",
     "src/index/heap.rs": "nodes and buckets behind words",
     "src/index/shrink.rs": "retires what it unlinked",
     "src/index/trie.rs": "hands out the proofs that a word may be followed",

@@ -79,6 +79,7 @@ pub use sync::epoch::{Domain, Guard};
 #[doc(hidden)]
 pub mod models {
     pub use crate::bitset::Row;
+    pub use crate::sync::numbers::Numbers;
 }
 
 /// How many atomic operations the calling thread has done; for tests of progress guarantees.

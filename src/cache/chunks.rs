@@ -23,6 +23,7 @@
 //! `loom-tests/cache.rs`; the address sanitizer over `tests/stress_cache.rs` (C1).
 
 use core::ptr;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicPtr, Ordering::*};
@@ -63,6 +64,13 @@ fn len_of(chunk: usize) -> usize {
     1 << (BASE_BITS as usize + (chunk >> PARTS_BITS) - PARTS_BITS as usize)
 }
 
+/// A chunk begins with a cache line, so that things whose size divides one lie in one.
+fn layout<T>(len: usize) -> Layout {
+    const { assert!(size_of::<T>() > 0) };
+    let layout = Layout::array::<T>(len).and_then(|layout| layout.align_to(64));
+    layout.expect("a chunk is less than the address space")
+}
+
 impl<T> Chunks<T> {
     pub(super) fn new() -> Self {
         Self {
@@ -77,9 +85,18 @@ impl<T> Chunks<T> {
         let (chunk, at) = place(number);
         assert_eq!(at, 0, "the first that there is none for");
         let len = len_of(chunk);
-        let things: Box<[T]> = core::iter::repeat_with(make).take(len).collect();
+        let layout = layout::<T>(len);
+        // SAFETY: a chunk has a size, since things do (checked when this is compiled).
+        let base = unsafe { alloc(layout) }.cast::<T>();
+        if base.is_null() {
+            handle_alloc_error(layout);
+        }
+        for (at, thing) in core::iter::repeat_with(make).take(len).enumerate() {
+            // SAFETY: within the chunk, which nobody else knows of.
+            unsafe { base.wrapping_add(at).write(thing) };
+        }
         // Relaxed: others come to it through a number that is published later (WORD).
-        self.chunks[chunk].store(Box::into_raw(things).cast(), Relaxed);
+        self.chunks[chunk].store(base, Relaxed);
         number + len as u32
     }
 
@@ -107,8 +124,10 @@ impl<T> Drop for Chunks<T> {
                 break;
             }
             let things = ptr::slice_from_raw_parts_mut(base, len_of(chunk));
-            // SAFETY: it came from `Box::into_raw` in `grow`, with this length; freed once.
-            drop(unsafe { Box::from_raw(things) });
+            // SAFETY: `grow` filled all of it, and `&mut self` says that nobody looks.
+            unsafe { ptr::drop_in_place(things) };
+            // SAFETY: it came from `alloc` in `grow`, with this layout; freed once.
+            unsafe { dealloc(base.cast(), layout::<T>(len_of(chunk))) };
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::claims::Claims;
 use super::policy::{Links, NONE, Policy};
-use super::shard::OldTable;
+use super::shard::SpareTable;
 use super::slab::Slab;
 use crate::sync::epoch::{Domain, Limbo};
 
@@ -15,7 +15,10 @@ pub(super) struct Core<K> {
     pub(super) book: Book,
     /// Entries that left and that readers may still look at.
     pub(super) limbo: Limbo<u32>,
-    pub(super) old_tables: Limbo<OldTable>,
+    /// Tables that readers may still look at ..
+    pub(super) old_tables: Limbo<SpareTable>,
+    /// .. and those that may be written anew.
+    pub(super) spare: Vec<SpareTable>,
     /// Tokens that no entry owns.
     pub(super) credit: u64,
     /// What reachable and held entries own.
@@ -91,6 +94,7 @@ impl<K> Core<K> {
             book: Book::default(),
             limbo: Limbo::new(domain),
             old_tables: Limbo::new(domain),
+            spare: Vec::new(),
             credit: 0,
             weight: 0,
             held: 0,
@@ -102,6 +106,13 @@ impl<K> Core<K> {
             next: 0,
             room: 0,
             claims: Claims::default(),
+        }
+    }
+
+    /// A word to the processor: an entry with this fingerprint comes in.
+    pub(super) fn prefetch_for(&self, fingerprint: u32) {
+        if let Some(line) = self.policy.ghost_line(fingerprint) {
+            crate::sync::hint::prefetch_at(line);
         }
     }
 

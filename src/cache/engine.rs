@@ -12,7 +12,7 @@ use equivalent::Equivalent;
 use super::budget::Budget;
 use super::cause::{Listener, Weigher};
 use super::core::Core;
-use super::shard::{Found, Shard};
+use super::shard::{Found, Glance, Shard};
 use super::writer::{After, Leaver, Writer};
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::epoch::{Domain, Guard};
@@ -62,7 +62,7 @@ impl Hashed {
     #[inline(always)]
     pub(super) fn new(raw: u64) -> Self {
         // Weak hashers leave bits empty: a multiplication folds all into all.
-        let product = u128::from(raw) * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
+        let product = u128::from(raw) * 0x9E37_79B9_7F4A_7C15;
         Self((product >> 64) as u64 ^ product as u64)
     }
 
@@ -137,6 +137,7 @@ impl<K, V> Engine<K, V> {
     pub(super) fn find<'g, Q>(
         &'g self,
         hashed: Hashed,
+        glance: Option<Glance>,
         key: &Q,
         guard: &'g Guard,
     ) -> Option<Found<'g, K, V>>
@@ -145,7 +146,10 @@ impl<K, V> Engine<K, V> {
     {
         self.domain.check(guard);
         // SAFETY: S1: just checked.
-        unsafe { self.shard(hashed).find(hashed.fingerprint(), key, guard) }
+        unsafe {
+            self.shard(hashed)
+                .find(hashed.fingerprint(), glance, key, guard)
+        }
     }
 
     /// The entry that somebody holds.
@@ -156,10 +160,10 @@ impl<K, V> Engine<K, V> {
         unsafe { node.pair() }
     }
 
-    /// A word to the processor that this key will be looked for soon.
+    /// Where a key seems to be, before one pins or locks.
     #[inline(always)]
-    pub(super) fn prefetch(&self, hashed: Hashed) {
-        self.shard(hashed).prefetch(hashed.fingerprint());
+    pub(super) fn glance(&self, hashed: Hashed) -> Option<Glance> {
+        self.shard(hashed).glance(hashed.fingerprint())
     }
 
     pub(super) fn open<'a>(&'a self, shard: &'a Shard<K, V>) -> Writer<'a, K, V> {

@@ -5,6 +5,8 @@ mod builder;
 mod cause;
 mod chunks;
 mod claims;
+mod clock;
+mod coarse;
 mod core;
 mod engine;
 mod error;
@@ -14,8 +16,11 @@ mod put;
 mod room;
 mod shard;
 mod slab;
+mod stats;
 mod table;
+mod tick;
 mod view;
+mod wheel;
 mod writer;
 
 use ::core::fmt;
@@ -24,12 +29,16 @@ use std::sync::Arc;
 
 pub use builder::CacheBuilder;
 pub use cause::Cause;
+pub use clock::{Clock, CoarseClock, Expiry, ManualClock};
 pub use engine::Mode;
 pub use error::{BuildError, CapacityError, Reason, Refused};
 pub use held::Held;
+pub use stats::Stats;
+pub use tick::TICK;
 
 use self::engine::{Engine, Hashed};
 use self::put::Rule;
+use self::shard::Glance;
 use crate::sync::epoch::Guard;
 use equivalent::Equivalent;
 
@@ -90,9 +99,9 @@ where
         V: Clone,
     {
         let hashed = self.hash(key);
-        self.inner.engine.prefetch(hashed);
+        let glance = self.inner.engine.glance(hashed);
         let guard = self.pin();
-        self.read(hashed, key, &guard).cloned()
+        self.read(hashed, glance, key, &guard).cloned()
     }
 
     /// The value of this key, not cloned.
@@ -101,15 +110,21 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.read(self.hash(key), key, guard)
+        self.read(self.hash(key), None, key, guard)
     }
 
     #[inline(always)]
-    fn read<'g, Q>(&'g self, hashed: Hashed, key: &Q, guard: &'g Guard) -> Option<&'g V>
+    fn read<'g, Q>(
+        &'g self,
+        hashed: Hashed,
+        glance: Option<Glance>,
+        key: &Q,
+        guard: &'g Guard,
+    ) -> Option<&'g V>
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let found = self.inner.engine.find(hashed, key, guard)?;
+        let found = self.inner.engine.find(hashed, glance, key, guard)?;
         found.node.touch();
         Some(&found.pair.1)
     }

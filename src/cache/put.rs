@@ -10,7 +10,8 @@ use super::engine::{Engine, Hashed, Mode};
 use super::error::{Reason, Refused};
 use super::policy::Looks;
 use super::room::Short;
-use super::table::Spot;
+use super::shard::SpareTable;
+use super::table::{Spot, Table};
 use super::view::View;
 use super::writer::Writer;
 
@@ -80,6 +81,7 @@ impl<K: Eq, V> Engine<K, V> {
         if job.weight > self.capacity() {
             return Err(Reason::TooHeavy);
         }
+        self.glance(job.hashed);
         let shard = self.shard(job.hashed);
         let mut reservation = Reservation::none(&self.budget);
         for _ in 0..TRIES {
@@ -104,6 +106,7 @@ impl<K: Eq, V> Writer<'_, K, V> {
     fn try_put(&mut self, job: &mut Job<K, V>) -> Result<bool, Stop> {
         let key = &job.pair.as_ref().expect("it is not in yet").0;
         let fingerprint = job.hashed.fingerprint();
+        self.core.prefetch_for(fingerprint);
         let found = self.find(fingerprint, key);
         match (job.rule, found) {
             (Rule::IfAbsent, Some(_)) | (Rule::IfPresent, None) => {
@@ -177,7 +180,7 @@ impl<K: Eq, V> Writer<'_, K, V> {
     /// A window is full: a wider table spreads it, or else what stands in it is evicted.
     #[cold]
     fn make_space_in_window(&mut self, fingerprint: u32) -> Result<Spot, Stop> {
-        if self.table().words() / 4 < self.core.len + 1 {
+        if self.table().places() / 4 < self.core.len + 1 {
             self.resize_table(2 * self.core.len);
             if let Some(spot) = self.table().free_spot(fingerprint) {
                 return Ok(spot);
@@ -200,7 +203,7 @@ impl<K: Eq, V> Writer<'_, K, V> {
         let fingerprint = self.fingerprint(entry);
         self.onto_the_rings(entry, old);
         if let Some(old) = old {
-            self.table().put(spot, fingerprint, entry);
+            self.table().put(spot, entry);
             self.left(old, Cause::Replaced);
         } else {
             self.table().place(spot, fingerprint, entry);
@@ -218,27 +221,51 @@ impl<K: Eq, V> Writer<'_, K, V> {
     }
 
     fn grow_table_for(&mut self, entries: usize) {
-        if entries * 8 <= self.table().words() * 7 {
+        if entries * 8 <= self.table().places() * 7 {
             return;
         }
         let mut room = 2 * entries;
         if self.engine.weigher.is_none() {
             // An entry weighs 1: there will hardly be more of them than this shard's share.
             let share = usize::try_from(self.engine.share()).unwrap_or(usize::MAX);
-            room = room
+            room = (16 * entries)
                 .min(share.saturating_add(share / 8))
                 .max(entries + entries / 8);
         }
         self.resize_table(room);
     }
 
+    /// Copies the table to a wider or narrower one; leaves it where a window is too narrow there.
     fn resize_table(&mut self, entries: usize) {
-        if let Some(table) = self.table().resized(entries) {
-            let old = self.shard.publish(table);
-            let bytes = old.bytes();
-            if self.core.old_tables.add(old, bytes) {
-                self.seal();
+        let least = Table::buckets_for(entries);
+        for buckets in [least, 2 * least, 4 * least] {
+            let next = self.empty_table(buckets);
+            let copied = self
+                .table()
+                .copy_to(next.get(), |entry| self.fingerprint(entry));
+            if copied.is_some() {
+                return self.publish(next);
             }
+            self.core.spare.push(next);
+        }
+    }
+
+    /// A table of so many buckets, or of some more where one lies about.
+    fn empty_table(&mut self, buckets: usize) -> SpareTable {
+        let fits = |table: &SpareTable| (buckets..=2 * buckets).contains(&table.get().buckets());
+        let Some(at) = self.core.spare.iter().position(fits) else {
+            return SpareTable::new(Table::of(buckets));
+        };
+        let table = self.core.spare.swap_remove(at);
+        table.get().clear();
+        table
+    }
+
+    fn publish(&mut self, table: SpareTable) {
+        let old = self.shard.publish(table);
+        let bytes = old.get().bytes();
+        if self.core.old_tables.add(old, bytes) {
+            self.seal();
         }
     }
 

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! # Invariants
-//! * H1  The table is replaced under the lock only, and freed after the last look of every reader
-//!   that may have loaded it.
+//! * H1  The table is replaced under the lock only. It is written anew after the last look of every
+//!   guard that may have seen it, and freed with the shard.
 //! * H2  An entry that a word names is filled, and stays so until the last look of every reader
 //!   whose guard is older than the word's removal.
 //!
@@ -25,6 +25,7 @@
 //! # Checked by
 //! `loom-tests/cache.rs` (H1, H2, TABLE).
 
+use core::mem;
 use core::ptr::NonNull;
 
 use crossbeam_utils::CachePadded;
@@ -32,7 +33,8 @@ use equivalent::Equivalent;
 
 use super::core::Core;
 use super::slab::{Node, Slab};
-use super::table::Table;
+use super::table::{Spot, Table};
+use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicPtr, Ordering::*};
 use crate::sync::epoch::Guard;
 use crate::sync::gauge::Gauge;
@@ -41,26 +43,9 @@ use crate::sync::lock::Mutex;
 /// A part of the cache, by the high bits of the hash.
 pub(super) struct Shard<K, V> {
     table: AtomicPtr<Table>,
-    aim: Aim,
     pub(super) slab: Slab<K, V>,
     pub(super) core: CachePadded<Mutex<Core<K>>>,
     pub(super) gauges: CachePadded<Gauges>,
-}
-
-/// Where the buckets lie: a read has the processor fetch one before it pins, so that the fence of
-/// the pin and the cache miss overlap. The two may not fit together, and then nothing is gained.
-#[derive(Debug, Default)]
-struct Aim {
-    base: Gauge,
-    buckets: Gauge,
-}
-
-impl Aim {
-    fn at(&self, table: &Table) {
-        let (base, buckets) = table.place_of_buckets();
-        self.base.set(base as u64);
-        self.buckets.set(buckets as u64);
-    }
 }
 
 /// What the holder of the lock tells everybody.
@@ -75,9 +60,16 @@ pub(super) struct Gauges {
     pub(super) retained: Gauge,
 }
 
+/// What a look without a guard came to: a hint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Glance {
+    table: usize,
+    spot: Spot,
+    entry: u32,
+}
+
 /// A filled entry that a reader found, for as long as its guard lives.
 pub(super) struct Found<'g, K, V> {
-    pub(super) entry: u32,
     pub(super) node: &'g Node<K, V>,
     pub(super) pair: &'g (K, V),
 }
@@ -85,48 +77,49 @@ pub(super) struct Found<'g, K, V> {
 impl<K, V> Shard<K, V> {
     pub(super) fn new(core: Core<K>) -> Self {
         let table = Box::new(Table::with_room_for(4));
-        let aim = Aim::default();
-        aim.at(&table);
         Self {
             table: AtomicPtr::new(Box::into_raw(table)),
-            aim,
             slab: Slab::new(),
             core: CachePadded::new(Mutex::new(core)),
             gauges: CachePadded::default(),
         }
     }
 
-    /// The table, for whoever holds a guard or the lock.
-    ///
-    /// # Safety
-    /// S1: during the borrow, a guard of the cache's domain or the shard's lock is held.
+    /// The table. Without a guard or the lock, what it says may have been of another table.
     #[inline(always)]
-    pub(super) unsafe fn table(&self) -> &Table {
-        // Acquire [TABLE]: see the words before they are looked at.
+    pub(super) fn table(&self) -> &Table {
+        // Acquire [TABLE]: see its places before they are looked at.
         let table = self.table.load(Acquire);
-        // SAFETY: S1, so the table that was published is not freed (H1).
-        let table = unsafe { &*table };
-        table.touch();
-        table
+        // SAFETY: a table that was published is freed with the shard (H1).
+        unsafe { &*table }
     }
 
     /// Puts a table in the place of the present one, which comes back. Under the lock.
-    pub(super) fn publish(&self, table: Table) -> OldTable {
+    pub(super) fn publish(&self, table: SpareTable) -> SpareTable {
         // Relaxed: stored under the lock that we hold.
         let old = self.table.load(Relaxed);
-        self.aim.at(&table);
-        // Release [TABLE]: its words are written before it is found.
-        self.table.store(Box::into_raw(Box::new(table)), Release);
-        OldTable(NonNull::new(old).expect("a shard has a table"))
+        // Release [TABLE]: its places are written before it is found.
+        self.table.store(table.0.as_ptr(), Release);
+        SpareTable(NonNull::new(old).expect("a shard has a table"))
     }
 
-    /// A word to the processor that this fingerprint will be looked for soon.
+    /// Where an entry with this fingerprint seems to be, for whoever holds neither guard nor lock:
+    /// tables stay memory of ours for good (H1), so that looking is no harm, and the entry itself is
+    /// only prefetched. Its cache miss and the fence of a pin, or of a lock, then overlap.
     #[inline(always)]
-    pub(super) fn prefetch(&self, fingerprint: u32) {
-        let bucket = Table::home_of(fingerprint, self.aim.buckets.get());
-        let offset = bucket as usize * Table::BUCKET_BYTES;
-        let at = (self.aim.base.get() as usize).wrapping_add(offset);
-        crate::sync::hint::prefetch_at(core::ptr::without_provenance(at));
+    pub(super) fn glance(&self, fingerprint: u32) -> Option<Glance> {
+        if SMALL {
+            return None; // what it says is asked again anyway, and a checker has enough to do
+        }
+        let table = self.table();
+        let (spot, entry) = table.glance(fingerprint)?;
+        // SAFETY: numbers in a table are below what the slab was grown to, then and ever since.
+        crate::sync::hint::prefetch(unsafe { self.slab.node(entry) });
+        Some(Glance {
+            table: core::ptr::from_ref(table).addr(),
+            spot,
+            entry,
+        })
     }
 
     /// The entry of this key.
@@ -137,22 +130,31 @@ impl<K, V> Shard<K, V> {
     pub(super) unsafe fn find<'g, Q>(
         &'g self,
         fingerprint: u32,
+        glance: Option<Glance>,
         key: &Q,
         _guard: &'g Guard,
     ) -> Option<Found<'g, K, V>>
     where
         Q: Equivalent<K> + ?Sized,
     {
-        // SAFETY: S1: the guard is borrowed for as long as the table is.
-        let table = unsafe { self.table() };
-        table.find(fingerprint).find_map(|(_, entry)| {
-            // SAFETY: the number was read from a word under the guard.
+        let table = self.table();
+        table.touch();
+        let is_it = |entry| {
+            // SAFETY: the number was read from a place under the guard.
             let node = unsafe { self.slab.node(entry) };
-            // SAFETY: H2: it was filled when its word was read, and the guard keeps it so.
+            // SAFETY: H2: it was filled when its place was read, and the guard keeps it so.
             let pair = unsafe { node.pair() };
-            key.equivalent(&pair.0)
-                .then_some(Found { entry, node, pair })
-        })
+            key.equivalent(&pair.0).then_some(Found { node, pair })
+        };
+        if let Some(glance) = glance {
+            let same = core::ptr::from_ref(table).addr() == glance.table;
+            if same && table.is_at(glance.spot, glance.entry) {
+                if let Some(found) = is_it(glance.entry) {
+                    return Some(found);
+                }
+            }
+        }
+        table.find(fingerprint, |_, entry| is_it(entry))
     }
 }
 
@@ -160,28 +162,27 @@ impl<K, V> Drop for Shard<K, V> {
     fn drop(&mut self) {
         // Relaxed: `&mut self` says that we are alone.
         let table = self.table.load(Relaxed);
-        drop(NonNull::new(table).map(OldTable));
+        let spare = mem::take(&mut self.core.lock().spare);
+        for table in spare.into_iter().chain(NonNull::new(table).map(SpareTable)) {
+            // SAFETY: it came from `Box::leak`, is freed once, and nobody looks.
+            drop(unsafe { Box::from_raw(table.0.as_ptr()) });
+        }
     }
 }
 
-/// A table that is not published any more; its drop frees it.
-pub(super) struct OldTable(NonNull<Table>);
+/// A table that is not published (any more), and stays memory of ours.
+pub(super) struct SpareTable(NonNull<Table>);
 
-// SAFETY: it owns the table, whose parts are all `Send`.
-unsafe impl Send for OldTable {}
+// SAFETY: it is a shared reference to a `Sync` table that lives as long as the shard.
+unsafe impl Send for SpareTable {}
 
-impl OldTable {
-    pub(super) fn bytes(&self) -> usize {
-        // SAFETY: it is freed by our drop alone.
-        unsafe { self.0.as_ref() }.bytes()
+impl SpareTable {
+    pub(super) fn new(table: Table) -> Self {
+        Self(NonNull::from(Box::leak(Box::new(table))))
     }
-}
 
-impl Drop for OldTable {
-    fn drop(&mut self) {
-        // SAFETY: it came from `Box::into_raw`, is freed once, and dropped after the last look of
-        // every reader: by a limbo, or with the shard.
-        let table = unsafe { Box::from_raw(self.0.as_ptr()) };
-        table.bury();
+    pub(super) fn get(&self) -> &Table {
+        // SAFETY: tables are freed with the shard (H1), which has us.
+        unsafe { self.0.as_ref() }
     }
 }

@@ -1,131 +1,162 @@
-//! From a fingerprint to the entries that have it: words in buckets of one cache line.
+//! From a fingerprint to the entries that may have it: buckets of one cache line.
 //!
 //! # Shape
 //! ```text
-//! bucket  [word x 7][passed]     64 bytes
-//! word    [fingerprint 32 | entry + 1, 32], or 0
+//! bucket  [tags 8 x 8][tags 4 x 8 | passed 32][entry + 1, or 0: 12 x 32]     64 bytes
 //! home    fingerprint * buckets >> 32; the window is the home and the seven that follow it
+//! tag     the fingerprint's low byte, or 1 for 0; a place without a tag is free
 //! ```
-//! `passed` counts the entries whose home is here or before and whose word stands behind: a read
-//! goes on only where something has passed. There are no tombstones.
+//! All tags of a bucket are compared at once, without a branch for each. `passed` counts the entries
+//! whose home is here or before and whose place is behind: a read goes on only where something
+//! has passed. There are no tombstones.
 //!
 //! # Invariants
-//! * T1  Words are stored under the shard's lock only; an entry is named by at most one word.
-//! * T2  A word does not move within a table: an entry that is there throughout is found.
-//! * T3  A table that was replaced is not stored to again: who still reads it sees what was true
-//!   when the next one was published, which is after that read began.
+//! * T1  Places are written under the shard's lock only; an entry is at no more than one.
+//! * T2  An entry does not move within a table: one that is there throughout is found.
+//! * T3  A table that was replaced is not written again before the last look of every guard: who
+//!   still reads it sees what was true when the next was published, which is after that read began.
+//! * T4  Tag and entry of a place are written apart. A reader may see the tag of one and the number
+//!   of another, and asks the entry for its key in any case.
 //!
 //! # Edges
-//! | edge | released by    | acquired by     | what crosses                            |
-//! |------|----------------|-----------------|-----------------------------------------|
-//! | WORD | `Table::place` | `Probe::next`   | the entry's chunk, key and value        |
+//! | edge | released by  | acquired by     | what crosses                            |
+//! |------|--------------|-----------------|-----------------------------------------|
+//! | WORD | `Table::put` | `Bucket::entry` | the entry's chunk, key and value        |
 //!
 //! # Progress
 //! `find` is wait-free: at most eight buckets.
 //!
 //! # Checked by
-//! `loom-tests/cache.rs` (T2, WORD); `proptests/cache.rs`.
+//! `loom-tests/cache.rs` (T2, T4, WORD); `proptests/cache.rs`.
+//!
+//! The layout is that of F14 (Bronson and Shi, Facebook, 2019) and of Swiss tables (Kulukundis,
+//! CppCon 2017), with counts in the place of tombstones.
 
 use crate::sync::SMALL;
-use crate::sync::atomic::{AtomicU64, Ordering::*};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use crate::sync::cell::Canary;
 
-/// Words in a bucket.
-pub(super) const WORDS: usize = if SMALL { 2 } else { 7 };
+/// Places in a bucket.
+pub(super) const PLACES: usize = 12;
 /// Buckets in a window.
 pub(super) const WINDOW: usize = if SMALL { 2 } else { 8 };
+
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const ALL_BUT_HIGH: u64 = 0x7F7F_7F7F_7F7F_7F7F;
 
 #[derive(Debug)]
 #[repr(align(64))]
 struct Bucket {
-    words: [AtomicU64; WORDS],
-    passed: AtomicU64,
+    /// Eight tags; four tags, and `passed` in the upper half.
+    tags: [AtomicU64; 2],
+    entries: [AtomicU32; PLACES],
+}
+
+/// The places of a bucket that a search still has to look at, a bit for each.
+#[derive(Clone, Copy, Debug)]
+struct Places(u64);
+
+impl Places {
+    /// Those whose tag is this one.
+    #[inline(always)]
+    fn with(tags: [u64; 2], tag: u8) -> Self {
+        let all = u64::from(tag) * LOW_BITS;
+        let [first, second] = tags.map(|tags| {
+            let differ = tags ^ all;
+            // The high bit of each byte that is 0, and of no other.
+            !(((differ & ALL_BUT_HIGH) + ALL_BUT_HIGH) | differ | ALL_BUT_HIGH)
+        });
+        // Bits 0, 8, .. for the first eight, 1, 9, .. for the others.
+        Self(first >> 7 | (second & 0xFFFF_FFFF) >> 6)
+    }
+}
+
+impl Iterator for Places {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let bit = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
+        Some((bit >> 3) + 8 * (bit & 1))
+    }
 }
 
 impl Bucket {
     fn new() -> Self {
         Self {
-            words: core::array::from_fn(|_| AtomicU64::new(0)),
-            passed: AtomicU64::new(0),
+            tags: [AtomicU64::new(0), AtomicU64::new(0)],
+            entries: core::array::from_fn(|_| AtomicU32::new(0)),
         }
+    }
+
+    #[inline(always)]
+    fn tags(&self) -> [u64; 2] {
+        // Relaxed: a tag says where to look, and `passed` whether to go on: for whoever knows that
+        // an entry is there, both were written before that, and stay as long as it is there (T4).
+        [self.tags[0].load(Relaxed), self.tags[1].load(Relaxed)]
+    }
+
+    #[inline(always)]
+    fn entry(&self, place: usize) -> Option<u32> {
+        // Acquire [WORD]: see the entry before its number is used.
+        self.entries[place].load(Acquire).checked_sub(1)
+    }
+
+    /// Changes a place's tag, under the lock.
+    fn set_tag(&self, place: usize, tag: u8) {
+        let (word, shift) = (place / 8, 8 * (place % 8));
+        let seen = self.tags()[word];
+        let next = seen & !(0xFF << shift) | u64::from(tag) << shift;
+        // Relaxed: written under the lock alone; see `tags`.
+        self.tags[word].store(next, Relaxed);
+    }
+
+    /// Changes `passed`, under the lock.
+    fn pass(&self, by: i32) {
+        let next = self.tags()[1].wrapping_add_signed(i64::from(by) << 32);
+        // Relaxed: written under the lock alone; see `tags`.
+        self.tags[1].store(next, Relaxed);
     }
 }
 
-/// Where in a table a word stands.
+#[inline(always)]
+fn tag_of(fingerprint: u32) -> u8 {
+    (fingerprint as u8).max(1)
+}
+
+/// Where in a table an entry stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spot {
     bucket: usize,
-    word: usize,
+    place: usize,
 }
 
-/// The words of one size of a shard.
+/// The entries of one size of a shard.
 #[derive(Debug)]
 pub(super) struct Table {
     buckets: Box<[Bucket]>,
     canary: Canary,
 }
 
-/// Every entry of this fingerprint, one after the other.
-pub(super) struct Probe<'a> {
-    table: &'a Table,
-    fingerprint: u32,
-    spot: Spot,
-    step: usize,
-}
-
-impl Iterator for Probe<'_> {
-    type Item = (Spot, u32);
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<(Spot, u32)> {
-        while self.step < WINDOW {
-            let bucket = &self.table.buckets[self.spot.bucket];
-            while self.spot.word < WORDS {
-                let spot = self.spot;
-                self.spot.word += 1;
-                // Acquire [WORD]: see the entry before its number is used.
-                let word = bucket.words[spot.word].load(Acquire);
-                if (word >> 32) as u32 == self.fingerprint {
-                    return Some((spot, word as u32 - 1));
-                }
-            }
-            // Relaxed: for whoever knows that the entry is there, this count was raised before
-            // its word was published, and it stays above 0 as long as the entry is there.
-            if bucket.passed.load(Relaxed) == 0 {
-                return None;
-            }
-            self.step += 1;
-            self.spot = Spot {
-                bucket: self.table.after(self.spot.bucket),
-                word: 0,
-            };
-        }
-        None
-    }
-}
-
 impl Table {
-    pub(super) const BUCKET_BYTES: usize = size_of::<Bucket>();
-
     /// A table with room for so many entries, and some to spare.
     pub(super) fn with_room_for(entries: usize) -> Self {
         Self::of(Self::buckets_for(entries))
     }
 
-    fn buckets_for(entries: usize) -> usize {
-        let words = entries + entries / 4; // a load of at most 0.8
-        words.div_ceil(WORDS).max(1)
-    }
-
-    fn of(buckets: usize) -> Self {
+    pub(super) fn of(buckets: usize) -> Self {
         Self {
             buckets: (0..buckets).map(|_| Bucket::new()).collect(),
             canary: Canary::new(),
         }
     }
 
-    pub(super) fn words(&self) -> usize {
-        self.buckets.len() * WORDS
+    pub(super) fn places(&self) -> usize {
+        self.buckets.len() * PLACES
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -138,25 +169,14 @@ impl Table {
         self.canary.touch();
     }
 
-    /// For a checker: nobody may read the buckets any more.
+    /// For a checker: nobody with a guard may read the buckets any more.
     pub(super) fn bury(&self) {
         self.canary.bury();
     }
 
     #[inline(always)]
     fn home(&self, fingerprint: u32) -> usize {
-        Self::home_of(fingerprint, self.buckets.len() as u64) as usize
-    }
-
-    /// The home among so many buckets.
-    #[inline(always)]
-    pub(super) fn home_of(fingerprint: u32, buckets: u64) -> u64 {
-        u64::from(fingerprint).wrapping_mul(buckets) >> 32
-    }
-
-    /// The address of the first bucket, and how many there are.
-    pub(super) fn place_of_buckets(&self) -> (usize, usize) {
-        (self.buckets.as_ptr().addr(), self.buckets.len())
+        ((u64::from(fingerprint) * self.buckets.len() as u64) >> 32) as usize
     }
 
     #[inline(always)]
@@ -165,36 +185,59 @@ impl Table {
         if next == self.buckets.len() { 0 } else { next }
     }
 
-    /// The entries with this fingerprint, which is not 0.
+    /// The first entry in this fingerprint's window that has its tag and that `is_it`.
     #[inline(always)]
-    pub(super) fn find(&self, fingerprint: u32) -> Probe<'_> {
-        Probe {
-            table: self,
-            fingerprint,
-            spot: Spot {
-                bucket: self.home(fingerprint),
-                word: 0,
-            },
-            step: 0,
+    pub(super) fn find<T>(
+        &self,
+        fingerprint: u32,
+        mut is_it: impl FnMut(Spot, u32) -> Option<T>,
+    ) -> Option<T> {
+        let mut bucket = self.home(fingerprint);
+        for _ in 0..WINDOW {
+            let line = &self.buckets[bucket];
+            let tags = line.tags();
+            for place in Places::with(tags, tag_of(fingerprint)) {
+                let found = line.entry(place);
+                let found = found.and_then(|entry| is_it(Spot { bucket, place }, entry));
+                if found.is_some() {
+                    return found;
+                }
+            }
+            if tags[1] >> 32 == 0 {
+                return None;
+            }
+            bucket = self.after(bucket);
         }
+        None
     }
 
-    /// The first free word in the window of this fingerprint. Under the lock.
+    /// The first place in this fingerprint's home that has its tag.
+    #[inline(always)]
+    pub(super) fn glance(&self, fingerprint: u32) -> Option<(Spot, u32)> {
+        let bucket = self.home(fingerprint);
+        let line = &self.buckets[bucket];
+        let place = Places::with(line.tags(), tag_of(fingerprint)).next()?;
+        let entry = line.entry(place)?;
+        Some((Spot { bucket, place }, entry))
+    }
+
+    /// A word to the processor that this fingerprint will be looked for soon.
+    pub(super) fn prefetch(&self, fingerprint: u32) {
+        crate::sync::hint::prefetch(&self.buckets[self.home(fingerprint)]);
+    }
+
+    /// The first free place in the window of this fingerprint. Under the lock.
     pub(super) fn free_spot(&self, fingerprint: u32) -> Option<Spot> {
         self.window(fingerprint).find_map(|bucket| {
-            let words = &self.buckets[bucket].words;
-            // Relaxed: words are stored under the lock that we hold (T1).
-            let word = words.iter().position(|word| word.load(Relaxed) == 0)?;
-            Some(Spot { bucket, word })
+            let place = Places::with(self.buckets[bucket].tags(), 0).next()?;
+            Some(Spot { bucket, place })
         })
     }
 
     /// The entries that stand in the window of this fingerprint. Under the lock.
     pub(super) fn in_window(&self, fingerprint: u32) -> impl Iterator<Item = u32> + '_ {
-        self.window(fingerprint).flat_map(|bucket| {
-            let words = self.buckets[bucket].words.iter();
-            words.filter_map(|word| entry_of(word))
-        })
+        let buckets = self.window(fingerprint);
+        buckets.flat_map(|bucket| self.bucket(bucket).into_iter().flatten())
     }
 
     fn window(&self, fingerprint: u32) -> impl Iterator<Item = usize> + use<'_> {
@@ -203,79 +246,121 @@ impl Table {
         all.take(WINDOW.min(self.buckets.len()))
     }
 
-    /// Publishes an entry in a free word. Under the lock.
+    /// Publishes an entry in a free place. Under the lock.
     pub(super) fn place(&self, spot: Spot, fingerprint: u32, entry: u32) {
-        self.pass(fingerprint, spot, |passed| passed + 1);
-        self.put(spot, fingerprint, entry);
+        self.pass(fingerprint, spot, 1);
+        self.put(spot, entry);
+        self.buckets[spot.bucket].set_tag(spot.place, tag_of(fingerprint));
     }
 
-    /// Publishes an entry in place of another one with the same key. Under the lock.
-    pub(super) fn put(&self, spot: Spot, fingerprint: u32, entry: u32) {
-        let word = u64::from(fingerprint) << 32 | u64::from(entry + 1);
+    /// Publishes an entry in the place of another one with the same key. Under the lock.
+    pub(super) fn put(&self, spot: Spot, entry: u32) {
         // Release [WORD]: the entry is written before anybody finds it.
-        self.buckets[spot.bucket].words[spot.word].store(word, Release);
+        self.buckets[spot.bucket].entries[spot.place].store(entry + 1, Release);
     }
 
-    /// Takes an entry's word away. Under the lock.
+    /// Takes an entry from its place. Under the lock.
     pub(super) fn remove(&self, spot: Spot, fingerprint: u32) {
+        let bucket = &self.buckets[spot.bucket];
         // Relaxed: nothing is published; readers that still found the entry are waited for.
-        self.buckets[spot.bucket].words[spot.word].store(0, Relaxed);
-        self.pass(fingerprint, spot, |passed| passed - 1);
+        bucket.entries[spot.place].store(0, Relaxed);
+        bucket.set_tag(spot.place, 0);
+        self.pass(fingerprint, spot, -1);
     }
 
     /// Changes the counts of the buckets between this fingerprint's home and a spot.
-    fn pass(&self, fingerprint: u32, spot: Spot, change: impl Fn(u64) -> u64) {
-        for bucket in self.window(fingerprint).take_while(|&at| at != spot.bucket) {
-            let passed = &self.buckets[bucket].passed;
-            // Relaxed: stored under the lock that we hold.
-            let seen = passed.load(Relaxed);
-            // Relaxed: see `Probe::next`.
-            passed.store(change(seen), Relaxed);
+    fn pass(&self, fingerprint: u32, spot: Spot, by: i32) {
+        let before = self.window(fingerprint);
+        for bucket in before.take_while(|&at| at != spot.bucket) {
+            self.buckets[bucket].pass(by);
         }
     }
 
-    /// Whether an entry's word stands here. Under the lock.
+    /// Whether an entry stands here. Under the lock.
     pub(super) fn is_at(&self, spot: Spot, entry: u32) -> bool {
-        entry_of(&self.buckets[spot.bucket].words[spot.word]) == Some(entry)
+        self.buckets[spot.bucket].entry(spot.place) == Some(entry)
     }
 
-    /// Where an entry's word stands. Under the lock.
+    /// Where an entry stands. Under the lock.
     pub(super) fn spot_of(&self, fingerprint: u32, entry: u32) -> Option<Spot> {
-        let found = self.find(fingerprint).find(|&(_, at)| at == entry);
-        found.map(|(spot, _)| spot)
+        self.find(fingerprint, |spot, at| (at == entry).then_some(spot))
     }
 
-    /// A copy with room for so many entries, or for more where a window is too narrow for all; none
-    /// if that does not help, as where many keys have one hash.
-    pub(super) fn resized(&self, entries: usize) -> Option<Self> {
-        let least = Self::buckets_for(entries);
-        [1, 2, 4].into_iter().find_map(|times| {
-            let next = Self::of(least * times);
-            self.copy_to(&next).map(|()| next)
-        })
+    /// How many buckets a copy with room for so many entries has at least.
+    pub(super) fn buckets_for(entries: usize) -> usize {
+        let places = entries + entries / 4; // a load of at most 0.8
+        places.div_ceil(PLACES).max(1)
     }
 
-    fn copy_to(&self, next: &Self) -> Option<()> {
-        for word in self.buckets.iter().flat_map(|bucket| &bucket.words) {
-            // Relaxed: stored under the lock that we hold.
-            let seen = word.load(Relaxed);
-            if seen != 0 {
-                let fingerprint = (seen >> 32) as u32;
-                next.place(next.free_spot(fingerprint)?, fingerprint, seen as u32 - 1);
+    pub(super) fn buckets(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Makes a table that nobody looks at an empty one.
+    pub(super) fn clear(&self) {
+        for bucket in &self.buckets {
+            for tags in &bucket.tags {
+                // Relaxed: it is published later, by its table's address.
+                tags.store(0, Relaxed);
             }
+            for entry in &bucket.entries {
+                // Relaxed: as above.
+                entry.store(0, Relaxed);
+            }
+        }
+    }
+
+    /// Copies everything to an empty table; none if a window there is too narrow.
+    pub(super) fn copy_to(&self, next: &Self, fingerprint: impl Fn(u32) -> u32) -> Option<()> {
+        for entry in (0..).map_while(|at| self.bucket(at)).flatten() {
+            let fingerprint = fingerprint(entry);
+            next.place(next.free_spot(fingerprint)?, fingerprint, entry);
         }
         Some(())
     }
 
     /// The entries in this bucket, for whoever walks through the table; none behind the last.
     pub(super) fn bucket(&self, bucket: usize) -> Option<impl Iterator<Item = u32> + '_> {
-        let words = self.buckets.get(bucket)?.words.iter();
-        Some(words.filter_map(|word| entry_of(word)))
+        let bucket = self.buckets.get(bucket)?;
+        Some((0..PLACES).filter_map(|place| bucket.entry(place)))
     }
 }
 
-/// The entry that a word names.
-fn entry_of(word: &AtomicU64) -> Option<u32> {
-    // Acquire [WORD]: see the entry before its number is used.
-    (word.load(Acquire) as u32).checked_sub(1)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_with_the_tag_and_no_others() {
+        let tags = [0x80_01_00_FF_01_02_01_01, 0xDEAD_BEEF_01_00_01_7F];
+        let places = |tag| Places::with(tags, tag).collect::<Vec<_>>();
+        let sorted = |tag| {
+            let mut all = places(tag);
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(sorted(0x01), [0, 1, 3, 6, 9, 11]);
+        assert_eq!(sorted(0x00), [5, 10]);
+        assert_eq!(sorted(0x80), [7]);
+        assert_eq!(sorted(0x7F), [8]);
+        assert_eq!(sorted(0xFF), [4]);
+        assert_eq!(sorted(0xAD), []);
+    }
+
+    #[test]
+    fn what_is_placed_is_found_until_it_is_removed() {
+        let table = Table::with_room_for(40);
+        let fingerprints: Vec<u32> = (0..40u32).map(|at| at.wrapping_mul(0x9E37_79B9)).collect();
+        for (entry, &fingerprint) in fingerprints.iter().enumerate() {
+            let spot = table.free_spot(fingerprint).unwrap();
+            table.place(spot, fingerprint, entry as u32);
+        }
+        for (entry, &fingerprint) in fingerprints.iter().enumerate() {
+            let spot = table.spot_of(fingerprint, entry as u32).unwrap();
+            table.remove(spot, fingerprint);
+            assert_eq!(table.spot_of(fingerprint, entry as u32), None);
+        }
+        let passed = table.buckets.iter().map(|bucket| bucket.tags()[1] >> 32);
+        assert_eq!(passed.sum::<u64>(), 0);
+    }
 }

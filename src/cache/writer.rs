@@ -114,9 +114,7 @@ impl<'a, K, V> Writer<'a, K, V> {
     }
 
     pub(super) fn table(&self) -> &'a Table {
-        // SAFETY: S1: we hold the lock, and replace the table through `&mut self` alone, whose
-        // callers keep no table; what was replaced lives in the limbo for a while.
-        unsafe { self.shard.table() }
+        self.shard.table()
     }
 
     /// The entry of this key, and where its word stands.
@@ -124,8 +122,10 @@ impl<'a, K, V> Writer<'a, K, V> {
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let mut probe = self.table().find(fingerprint);
-        probe.find(|&(_, entry)| key.equivalent(&self.pair(entry).0))
+        self.table().find(fingerprint, |spot, entry| {
+            let found = key.equivalent(&self.pair(entry).0);
+            found.then_some((spot, entry))
+        })
     }
 
     /// The key and value of an entry that a word names.
@@ -182,9 +182,17 @@ impl<'a, K, V> Writer<'a, K, V> {
                 Step::Evict(entry) => {
                     let weight = core.book.weight(entry);
                     self.unlink(entry, Cause::Size);
+                    self.prefetch_next();
                     return Some(weight);
                 }
             }
+        }
+    }
+
+    /// A word to the processor: the next entry to leave is known, and where its word stands.
+    fn prefetch_next(&self) {
+        if let Some(next) = self.core.policy.oldest() {
+            self.table().prefetch(self.fingerprint(next));
         }
     }
 
@@ -257,7 +265,10 @@ impl<'a, K, V> Writer<'a, K, V> {
 
     /// What nobody looks at any more. Where nothing is to be dropped it is emptied at once.
     fn take_ripe(&mut self) -> (bool, Vec<u32>) {
-        while self.core.old_tables.take_ripe().is_some() {}
+        while let Some(tables) = self.core.old_tables.take_ripe() {
+            tables.iter().for_each(|table| table.get().bury());
+            self.core.spare.extend(tables);
+        }
         let Some(batch) = self.core.limbo.take_ripe() else {
             return (false, Vec::new());
         };

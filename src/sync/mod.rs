@@ -5,9 +5,10 @@
 //! atomic   AtomicU64 ..  core's own | loom's | shuttle's | counted   (one API)
 //! cell     UnsafeCell, Canary       what loom must see raced or freed
 //! lock     Mutex                    never poisoned: no user code runs under it
-//! local    thread_number()          a small number for this thread
+//! local    thread_number()          a small number for this thread; perhaps its own
+//! stripes  Stripes                  counters that no decision reads
 //! gauge    Gauge                    a figure that no protocol depends on
-//! hint     prefetch
+//! hint     prefetch                 a word to the processor
 //! epoch    Domain, Guard, Limbo     who may still be looking, and what waits for them
 //! ```
 //! Which implementation stands behind it is decided here and nowhere else: `--cfg loom` with the
@@ -15,7 +16,7 @@
 //! operation is counted), and otherwise the standard library. A check in `ci/` fails on a bypass.
 //!
 //! # Checked by
-//! `loom-tests/epoch.rs`; `loom-tests/litmus` (what the checker itself sees).
+//! `loom-tests/epoch.rs`; `loom-tests/numbers.rs`; `loom-tests/litmus` (what the checker itself sees).
 
 pub(crate) mod atomic;
 pub(crate) mod cell;
@@ -24,6 +25,10 @@ pub(crate) mod gauge;
 pub(crate) mod hint;
 pub(crate) mod local;
 pub(crate) mod lock;
+#[cfg_attr(all(shuttle, feature = "shuttle"), allow(dead_code))] // `local` counts for itself there
+pub(crate) mod numbers;
+#[cfg(feature = "cache")]
+pub(crate) mod stripes;
 
 /// Sizes that shrink when a model checker runs, so that few steps reach every edge.
 pub(crate) const SMALL: bool = cfg!(all(loom, feature = "loom"));
