@@ -158,3 +158,68 @@ pub trait Cache<V: Stored>: Send + Sync + Sized {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ours_cache::{Guarded, Live, Ours};
+
+    fn keeps<C: Cache<u64>>() {
+        let cache = C::build(Plan::entries(1000)).expect("every cache keeps entries");
+        cache.insert(1, 10);
+        assert!(!cache.get_or_insert(2, || 20), "{}", C::NAME);
+        assert!(cache.get_or_insert(2, || 30), "{}", C::NAME);
+        cache.settle();
+        for (key, value) in [(1, Some(10)), (2, Some(20)), (3, None)] {
+            assert_eq!(cache.get(key, &cache.hold()), value, "{}", C::NAME);
+        }
+        assert!(cache.count().is_none_or(|count| count == 2), "{}", C::NAME);
+        assert!(
+            cache.capacity().is_none_or(|most| most >= 1000),
+            "{}",
+            C::NAME
+        );
+        assert!(
+            !cache.clear() || cache.get(1, &cache.hold()).is_none(),
+            "{}",
+            C::NAME
+        );
+    }
+
+    #[test]
+    fn all_of_them_keep_what_they_are_given() {
+        keeps::<Ours<u64>>();
+        keeps::<Ours<u64, Guarded>>();
+        keeps::<Ours<u64, Live>>();
+        keeps::<Quick<u64>>();
+        keeps::<Moka<u64>>();
+        keeps::<Scc<u64>>();
+        keeps::<Sieve<u64>>();
+        keeps::<Tiny<u64>>();
+        keeps::<Foyer<u64>>();
+        keeps::<Lru<u64>>();
+        keeps::<Dash<u64>>();
+        keeps::<Papaya<u64>>();
+    }
+
+    fn evicts<C: Cache<Payload>>() {
+        let plan = Plan::entries(64).weighed();
+        let capacity = 64 << 10;
+        let cache = C::build(Plan { capacity, ..plan }).expect("it weighs");
+        (0..1000).for_each(|key| cache.insert(key, Payload::of(1 << 10, 7)));
+        cache.settle();
+        let there = |key: &u64| cache.get(*key, &cache.hold()).is_some();
+        let there = (0..1000).filter(there).count();
+        assert!((1..=64).contains(&there), "{}: {there}", C::NAME);
+    }
+
+    #[test]
+    fn weights_are_asked_for() {
+        assert_eq!(Payload::of(1 << 10, 7).weight(), 1 << 10);
+        evicts::<Ours<Payload>>();
+        evicts::<Quick<Payload>>();
+        evicts::<Moka<Payload>>();
+        evicts::<Tiny<Payload>>();
+        evicts::<Foyer<Payload>>();
+    }
+}
