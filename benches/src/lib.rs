@@ -3,20 +3,26 @@
 //! # Shape
 //! ```text
 //! sets      ids and ranges to ask for       drive     loops over them, ns a step
+//! draws     keys that caches are asked for
 //! ours      this crate, behind the peers' interfaces
 //! baseline  the bare tables of the bars     peers     what others have built
 //! rounds    sides measured in turn, A B A B; a ratio per round
 //! rows      one function a row of the table, each returns its lines
+//! hits      hit ratios of caches: traces, simulated policies, peers, tables and pictures
 //! report    lines as a table, and as a record with the machine described
 //! ```
 
 pub mod baseline;
 pub mod cores;
+pub mod draws;
 pub mod drive;
+pub mod hits;
 pub mod latency;
 pub mod machine;
 pub mod memory;
 pub mod ours;
+#[cfg(not(loom))]
+pub mod ours_cache;
 pub mod peers;
 pub mod report;
 pub mod rounds;
