@@ -43,6 +43,7 @@ pub struct CacheBuilder<K, V, S = ahash::RandomState> {
     rules: Rules<K, V>,
     name: Option<String>,
     initial: usize,
+    evicts_refused: bool,
     hasher: S,
     pair: PhantomData<fn(K, V)>,
 }
@@ -60,6 +61,7 @@ impl<K, V> CacheBuilder<K, V> {
             rules: Rules::default(),
             name: None,
             initial: 0,
+            evicts_refused: false,
             hasher: ahash::RandomState::new(),
             pair: PhantomData,
         }
@@ -135,6 +137,7 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             rules: self.rules,
             name: self.name,
             initial: self.initial,
+            evicts_refused: self.evicts_refused,
             hasher,
             pair: PhantomData,
         }
@@ -181,6 +184,13 @@ impl<K, V, S> CacheBuilder<K, V, S> {
         self
     }
 
+    /// Has what is refused count as one that came in and left at once, for want of room: the
+    /// listener is told, and the value that it was to replace goes too.
+    pub(super) fn evict_refused(mut self) -> Self {
+        self.evicts_refused = true;
+        self
+    }
+
     fn shard_count(&self) -> Result<usize, BuildError> {
         if let Some(shards) = self.shards {
             let fits = shards.is_power_of_two() && shards <= MOST_SHARDS;
@@ -221,6 +231,7 @@ where
             weigher: self.weigher,
             rules: self.rules,
             initial: self.initial,
+            evicts_refused: self.evicts_refused,
         };
         Ok(ClockCache {
             inner: Arc::new(Inner {

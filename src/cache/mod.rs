@@ -41,6 +41,7 @@ mod load;
 mod loading;
 mod policy;
 mod put;
+mod refusal;
 mod removal;
 mod resize;
 mod room;
