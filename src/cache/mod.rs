@@ -39,6 +39,7 @@ mod held;
 mod iter;
 mod load;
 mod loading;
+pub mod moka_compat;
 mod policy;
 mod put;
 mod refusal;
