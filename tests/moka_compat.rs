@@ -135,7 +135,10 @@ fn entries_are_invalidated_by_a_predicate() {
 
     let deaf: Cache<u32, u32> = Cache::new(100);
     let error = deaf.invalidate_entries_if(|_, _| true).unwrap_err();
-    assert!(matches!(error, PredicateError::InvalidationClosuresDisabled));
+    assert!(matches!(
+        error,
+        PredicateError::InvalidationClosuresDisabled
+    ));
     let error: Box<dyn std::error::Error> = Box::new(error);
     assert!(error.to_string().contains("support_invalidation_closures"));
 }
@@ -149,7 +152,11 @@ fn all_entries_are_walked_through() {
     let walk: Iter<'_, i32, i32> = cache.iter();
     let mut all: Vec<(Arc<i32>, i32)> = walk.collect();
     all.sort();
-    assert!(all.iter().map(|(k, v)| (**k, *v)).eq((0..100).map(|n| (n, n * n))));
+    assert!(
+        all.iter()
+            .map(|(k, v)| (**k, *v))
+            .eq((0..100).map(|n| (n, n * n)))
+    );
 
     let mut sum = 0;
     for (key, value) in &cache {
@@ -661,7 +668,11 @@ fn a_computation_may_fail() {
         .try_get_with("x".to_string(), || "x".parse::<u64>())
         .unwrap_err();
     assert!(error.to_string().contains("invalid digit"));
-    assert!(cache.try_get_with_by_ref("x", || "y".parse::<u64>()).is_err());
+    assert!(
+        cache
+            .try_get_with_by_ref("x", || "y".parse::<u64>())
+            .is_err()
+    );
     let value = cache.try_get_with_by_ref("x", || "7".parse::<u64>());
     assert_eq!(value, Ok(7));
     let value = cache.try_get_with("x".to_string(), || Err("not asked".to_string()));
@@ -744,14 +755,21 @@ fn an_entry_is_found_or_computed() {
     let cache: Cache<String, u32> = Cache::new(100);
     let key = || "key1".to_string();
 
-    assert!(cache.entry(key()).or_optionally_insert_with(|| None).is_none());
+    assert!(
+        cache
+            .entry(key())
+            .or_optionally_insert_with(|| None)
+            .is_none()
+    );
     let error = cache.entry(key()).or_try_insert_with(|| Err("error"));
     assert_eq!(*error.unwrap_err(), "error");
     let entry = cache.entry(key()).or_insert_with(|| 3);
     assert!(entry.is_fresh());
     let entry = cache.entry_by_ref("key1").or_insert_with(|| unreachable!());
     assert!(!entry.is_fresh());
-    let entry = cache.entry_by_ref("key1").or_optionally_insert_with(|| Some(6));
+    let entry = cache
+        .entry_by_ref("key1")
+        .or_optionally_insert_with(|| Some(6));
     assert_eq!(entry.unwrap().into_value(), 3);
     let entry = cache
         .entry_by_ref("key1")
@@ -762,7 +780,9 @@ fn an_entry_is_found_or_computed() {
 
     let entry = cache.entry(key()).or_insert_with_if(|| 4, |old| *old > 3);
     assert_eq!((entry.is_fresh(), entry.into_value()), (false, 3));
-    let entry = cache.entry_by_ref("key1").or_insert_with_if(|| 4, |old| *old == 3);
+    let entry = cache
+        .entry_by_ref("key1")
+        .or_insert_with_if(|| 4, |old| *old == 3);
     assert_eq!((entry.is_fresh(), entry.into_value()), (true, 4));
     let entry = cache.entry_by_ref("key2").or_insert_with_if(|| 5, |_| true);
     assert_eq!((entry.is_fresh(), entry.into_value()), (true, 5));
@@ -1037,9 +1057,15 @@ fn segments_have_the_same_methods() {
     assert_eq!(cache.get("a"), Some(1));
     assert_eq!(cache.get_with("b".to_string(), || 2), 2);
     assert_eq!(cache.get_with_by_ref("c", || 3), 3);
-    assert_eq!(cache.optionally_get_with("d".to_string(), || Some(4)), Some(4));
+    assert_eq!(
+        cache.optionally_get_with("d".to_string(), || Some(4)),
+        Some(4)
+    );
     assert_eq!(cache.optionally_get_with_by_ref("e", || None), None);
-    assert_eq!(cache.try_get_with("e".to_string(), || Ok::<_, ()>(5)), Ok(5));
+    assert_eq!(
+        cache.try_get_with("e".to_string(), || Ok::<_, ()>(5)),
+        Ok(5)
+    );
     assert!(cache.try_get_with_by_ref("f", || Err("none")).is_err());
     assert_eq!(cache.entry("g".to_string()).or_insert(7).into_value(), 7);
     let counted = cache.entry_by_ref("g").and_compute_with(|_| Op::Put(8));

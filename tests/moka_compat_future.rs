@@ -114,7 +114,10 @@ fn entries_are_invalidated_by_a_predicate() {
         }
         let deaf: Cache<u32, u32> = Cache::new(100);
         let error = deaf.invalidate_entries_if(|_, _| true).unwrap_err();
-        assert!(matches!(error, PredicateError::InvalidationClosuresDisabled));
+        assert!(matches!(
+            error,
+            PredicateError::InvalidationClosuresDisabled
+        ));
     });
 }
 
@@ -473,7 +476,9 @@ fn a_computation_may_have_nothing_to_insert_or_fail() {
         assert_eq!(cache.optionally_get_with(key(), async { None }).await, None);
         let none = cache.optionally_get_with_by_ref("a", async { None });
         assert_eq!(none.await, None);
-        let error = cache.try_get_with(key(), async { "x".parse::<u64>() }).await;
+        let error = cache
+            .try_get_with(key(), async { "x".parse::<u64>() })
+            .await;
         assert!(error.unwrap_err().to_string().contains("invalid digit"));
         let error = cache.try_get_with_by_ref("a", async { Err("no") }).await;
         assert_eq!(error, Err(Arc::new("no")));
@@ -516,8 +521,14 @@ fn a_value_may_count_as_none() {
     block_on(async {
         let cache = Cache::new(100);
         assert_eq!(cache.get_with_if("a", async { 1 }, |_| true).await, 1);
-        assert_eq!(cache.get_with_if("a", async { 2 }, |old| *old == 7).await, 1);
-        assert_eq!(cache.get_with_if("a", async { 3 }, |old| *old == 1).await, 3);
+        assert_eq!(
+            cache.get_with_if("a", async { 2 }, |old| *old == 7).await,
+            1
+        );
+        assert_eq!(
+            cache.get_with_if("a", async { 3 }, |old| *old == 1).await,
+            3
+        );
     });
 }
 
@@ -539,7 +550,13 @@ fn an_entry_is_found_or_inserted() {
         assert_eq!((entry.is_fresh(), entry.into_value()), (false, 3));
         let entry = cache.entry_by_ref("key2").or_default().await;
         assert_eq!((entry.is_fresh(), entry.into_value()), (true, 0));
-        assert!(!cache.entry("key2".to_string()).or_default().await.is_fresh());
+        assert!(
+            !cache
+                .entry("key2".to_string())
+                .or_default()
+                .await
+                .is_fresh()
+        );
     });
 }
 
@@ -552,7 +569,9 @@ fn an_entry_is_found_or_computed() {
         let key = || "key1".to_string();
         let none = cache.entry(key()).or_optionally_insert_with(async { None });
         assert!(none.await.is_none());
-        let error = cache.entry(key()).or_try_insert_with(async { Err("error") });
+        let error = cache
+            .entry(key())
+            .or_try_insert_with(async { Err("error") });
         assert_eq!(*error.await.unwrap_err(), "error");
         let entry = cache.entry(key()).or_insert_with(async { 3 }).await;
         assert!(entry.is_fresh());
@@ -564,9 +583,13 @@ fn an_entry_is_found_or_computed() {
         let entry = cache.entry_by_ref("key1");
         let entry = entry.or_try_insert_with(async { Ok::<u32, ()>(6) }).await;
         assert_eq!(entry.unwrap().into_value(), 3);
-        let entry = cache.entry(key()).or_insert_with_if(async { 4 }, |old| *old > 3);
+        let entry = cache
+            .entry(key())
+            .or_insert_with_if(async { 4 }, |old| *old > 3);
         assert!(!entry.await.is_fresh());
-        let entry = cache.entry_by_ref("key1").or_insert_with_if(async { 4 }, |old| *old == 3);
+        let entry = cache
+            .entry_by_ref("key1")
+            .or_insert_with_if(async { 4 }, |old| *old == 3);
         let entry = entry.await;
         assert_eq!((entry.is_fresh(), entry.into_value()), (true, 4));
     });
@@ -604,7 +627,9 @@ fn a_counter_is_put_and_removed() {
         assert!(matches!(none, CompResult::StillNone(key) if *key == "key"));
         cache.insert("key".to_string(), 5).await;
         let same = cache.entry_by_ref("key");
-        let same = same.and_try_compute_with(|_| async { Ok::<_, ()>(Op::Nop) }).await;
+        let same = same
+            .and_try_compute_with(|_| async { Ok::<_, ()>(Op::Nop) })
+            .await;
         assert!(matches!(same, Ok(CompResult::Unchanged(entry)) if *entry.value() == 5));
         let failed = cache.entry_by_ref("key");
         let failed = failed.and_try_compute_with(|_| async { Err("no") }).await;
@@ -683,8 +708,14 @@ fn a_builder_is_told_everything() {
         .build();
     assert_eq!(cache.name(), Some("tracked_sessions"));
     assert_eq!(cache.policy().max_capacity(), Some(100));
-    assert_eq!(cache.policy().time_to_live(), Some(Duration::from_secs(45 * 60)));
-    assert_eq!(cache.policy().time_to_idle(), Some(Duration::from_secs(15 * 60)));
+    assert_eq!(
+        cache.policy().time_to_live(),
+        Some(Duration::from_secs(45 * 60))
+    );
+    assert_eq!(
+        cache.policy().time_to_idle(),
+        Some(Duration::from_secs(15 * 60))
+    );
     let plain: Cache<char, &str> = CacheBuilder::default().build();
     assert_eq!(plain.policy().max_capacity(), None);
     let hashed: Cache<i32, String, ahash::RandomState> =

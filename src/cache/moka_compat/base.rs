@@ -36,7 +36,6 @@ pub(super) struct Base<K, V, S> {
 }
 
 pub(super) struct About<K, V> {
-    pub(super) name: Option<String>,
     pub(super) policy: Policy,
     /// How many predicates came, if they are taken.
     pub(super) predicates: Option<Mutex<u64>>,
@@ -62,7 +61,7 @@ impl<K, V, S> Base<K, V, S> {
     }
 
     pub(super) fn name(&self) -> Option<&str> {
-        self.about.name.as_deref()
+        self.cache.name()
     }
 
     pub(super) fn policy(&self) -> Policy {

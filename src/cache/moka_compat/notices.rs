@@ -26,9 +26,9 @@ use core::task::Poll;
 use std::collections::VecDeque;
 use std::panic::catch_unwind;
 use std::sync::Arc;
-use std::thread::{self, ThreadId};
 
 use super::notification::{ListenerFuture, RemovalCause};
+use crate::sync::local::own_number;
 use crate::sync::lock::Mutex;
 
 pub(super) type AsyncListener<K, V> =
@@ -41,8 +41,8 @@ pub(super) struct Notices<K, V> {
 }
 
 struct Notice<K, V> {
-    /// The thread that told of it, while the call that caused it is going on there.
-    by: Option<ThreadId>,
+    /// The number of the thread that told of it, while the call that caused it goes on there.
+    by: Option<usize>,
     what: What<K, V>,
 }
 
@@ -70,16 +70,16 @@ impl<K, V> Notices<K, V> {
 
     /// An entry left.
     pub(super) fn add(&self, key: Arc<K>, value: V, cause: RemovalCause) {
-        let by = Some(thread::current().id());
+        let by = own_number();
         let what = What::Untold(key, value, cause);
         self.queue.lock().push_back(Notice { by, what });
     }
 
     /// Leaves what this thread was told to whoever comes next: its call cannot wait.
     pub(super) fn disown(&self) {
-        let own = thread::current().id();
+        let own = own_number();
         let mut queue = self.queue.lock();
-        let told = queue.iter_mut().filter(|notice| notice.by == Some(own));
+        let told = queue.iter_mut().filter(|notice| notice.by == own);
         told.for_each(|notice| notice.by = None);
     }
 
@@ -104,12 +104,11 @@ impl<K, V> Notices<K, V> {
     }
 
     fn take(&self, whose: Whose) -> VecDeque<What<K, V>> {
-        let own = Some(thread::current().id());
+        let own = own_number();
         let mut queue = self.queue.lock();
         let all = core::mem::take(&mut *queue);
-        let is_meant = |notice: &Notice<K, V>| {
-            whose == Whose::All || notice.by.is_none() || notice.by == own
-        };
+        let is_meant =
+            |notice: &Notice<K, V>| whose == Whose::All || notice.by.is_none() || notice.by == own;
         let (meant, others) = all.into_iter().partition(is_meant);
         *queue = others;
         drop(queue);
@@ -121,7 +120,9 @@ impl<K, V> Notices<K, V> {
 impl<K, V> fmt::Debug for Notices<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waiting = self.queue.lock().len();
-        f.debug_struct("Notices").field("waiting", &waiting).finish()
+        f.debug_struct("Notices")
+            .field("waiting", &waiting)
+            .finish()
     }
 }
 

@@ -10,7 +10,7 @@ use super::base::{About, Base};
 use super::notices::{AsyncListener, Notices};
 use super::notification::RemovalCause;
 use super::policy::{Expiry, Policy};
-use crate::cache::ClockCache;
+use crate::cache::{Cause, ClockCache};
 use crate::sync::lock::Mutex;
 
 pub(super) type Weigher<K, V> = Arc<dyn Fn(&K, &V) -> u32 + Send + Sync>;
@@ -82,52 +82,79 @@ where
 {
     /// # Panics
     /// If a time is longer than 1000 years.
-    pub(super) fn build<S: BuildHasher>(self, hasher: S) -> Base<K, V, S> {
+    pub(super) fn build<S: BuildHasher>(mut self, hasher: S) -> Base<K, V, S> {
         self.check();
         let policy = self.policy();
-        // Whatever weighs nothing is welcome, as it is in moka.
-        let mut builder = ClockCache::builder().max_weightless(usize::MAX).evict_refused();
-        builder = builder.max_capacity(self.max_capacity.unwrap_or(u64::MAX));
-        if let Some(entries) = self.initial_capacity {
-            builder = builder.initial_capacity(entries);
+        let predicates = self.predicates.then(|| Mutex::new(0));
+        let listener = self.listener.take();
+        let (builder, notices) = heard(self.timed(self.bounded()), listener);
+        let cache = builder.hasher(hasher).build();
+        let cache = cache.expect("the default number of shards is one that can be");
+        let about = About {
+            policy,
+            predicates,
+            notices,
+        };
+        Base::new(cache, about)
+    }
+
+    fn bounded(&self) -> Builder<K, V> {
+        let mut builder = ClockCache::builder()
+            .max_capacity(self.max_capacity.unwrap_or(u64::MAX))
+            // Whatever weighs nothing is welcome, as it is in moka.
+            .max_weightless(usize::MAX)
+            .initial_capacity(self.initial_capacity.unwrap_or(0))
+            .evict_refused();
+        if let Some(name) = &self.name {
+            builder = builder.name(name);
         }
-        if let Some(weigh) = self.weigher {
+        if let Some(weigh) = self.weigher.clone() {
             builder = builder.weigher(move |key: &Arc<K>, value| weigh(key, value).into());
         }
+        builder
+    }
+
+    fn timed(&self, mut builder: Builder<K, V>) -> Builder<K, V> {
         if let Some(time) = self.time_to_live {
             builder = builder.time_to_live(time);
         }
         if let Some(time) = self.time_to_idle {
             builder = builder.time_to_idle(time);
         }
-        if let Some(expiry) = self.expiry {
+        if let Some(expiry) = self.expiry.clone() {
             builder = builder.expire_after(ByKey(expiry));
         }
-        let mut notices = None;
-        match self.listener {
-            None => {}
-            Some(Listener::Sync(listener)) => {
-                builder = builder.eviction_listener(move |key: &Arc<K>, value: &V, cause| {
-                    listener(Arc::clone(key), value.clone(), cause.into());
-                });
-            }
-            Some(Listener::Async(listener)) => {
-                let queue = Arc::new(Notices::new(listener));
-                notices = Some(Arc::clone(&queue));
-                builder = builder.eviction_listener(move |key: &Arc<K>, value: &V, cause| {
-                    queue.add(Arc::clone(key), value.clone(), cause.into());
-                });
-            }
+        builder
+    }
+}
+
+type Builder<K, V> = crate::cache::CacheBuilder<Arc<K>, V>;
+
+/// Has the listener told: at once, or by way of the queue that comes back.
+fn heard<K, V>(
+    builder: Builder<K, V>,
+    listener: Option<Listener<K, V>>,
+) -> (Builder<K, V>, Option<Arc<Notices<K, V>>>)
+where
+    K: Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    match listener {
+        None => (builder, None),
+        Some(Listener::Sync(listener)) => {
+            let tell = move |key: &Arc<K>, value: &V, cause: Cause| {
+                listener(Arc::clone(key), value.clone(), cause.into());
+            };
+            (builder.eviction_listener(tell), None)
         }
-        let cache = builder.hasher(hasher).build();
-        let about = About {
-            name: self.name,
-            policy,
-            predicates: self.predicates.then(|| Mutex::new(0)),
-            notices,
-        };
-        let cache = cache.expect("the default number of shards is one that can be");
-        Base::new(cache, about)
+        Some(Listener::Async(listener)) => {
+            let notices = Arc::new(Notices::new(listener));
+            let queue = Arc::clone(&notices);
+            let tell = move |key: &Arc<K>, value: &V, cause: Cause| {
+                queue.add(Arc::clone(key), value.clone(), cause.into());
+            };
+            (builder.eviction_listener(tell), Some(notices))
+        }
     }
 }
 
@@ -203,10 +230,7 @@ macro_rules! setters {
         }
 
         /// What an entry weighs; without it, 1. It is asked once, before the entry comes in.
-        pub fn weigher(
-            mut self,
-            weigher: impl Fn(&K, &V) -> u32 + Send + Sync + 'static,
-        ) -> Self {
+        pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u32 + Send + Sync + 'static) -> Self {
             self.settings.weigher = Some(Arc::new(weigher));
             self
         }
@@ -231,10 +255,7 @@ macro_rules! setters {
         }
 
         /// How long each entry lives, by its key and value.
-        pub fn expire_after(
-            mut self,
-            expiry: impl Expiry<K, V> + Send + Sync + 'static,
-        ) -> Self {
+        pub fn expire_after(mut self, expiry: impl Expiry<K, V> + Send + Sync + 'static) -> Self {
             self.settings.expiry = Some(Arc::new(expiry));
             self
         }

@@ -137,7 +137,10 @@ where
     }
 
     /// As [`get_with`](Self::get_with), but a value of which `replace_if` is true counts as none.
-    #[deprecated(since = "0.1.0", note = "replaced by `entry().or_insert_with_if()`, as in moka")]
+    #[deprecated(
+        since = "0.1.0",
+        note = "replaced by `entry().or_insert_with_if()`, as in moka"
+    )]
     pub async fn get_with_if(
         &self,
         key: K,

@@ -36,7 +36,6 @@ where
     ///
     /// # Panics
     /// If there are 0 segments.
-    #[must_use]
     pub fn builder(num_segments: usize) -> CacheBuilder<K, V, Self> {
         CacheBuilder::default().segments(num_segments)
     }
