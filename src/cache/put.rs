@@ -382,8 +382,8 @@ impl<K: Eq, V> Writer<'_, K, V> {
     /// A window is full: a wider table spreads it, or else what stands in it is evicted.
     #[cold]
     fn make_space_in_window(&mut self, fingerprint: u32) -> Result<Spot, Stop<V>> {
-        if self.table().places() / 4 < self.core.len + 1 {
-            self.resize_table(2 * self.core.len);
+        if self.table().places() / 2 < self.core.len + 1 {
+            self.grow_table(self.core.len + 1);
             if let Some(spot) = self.table().free_spot(fingerprint) {
                 return Ok(spot);
             }

@@ -3,11 +3,13 @@
 //! # Shape
 //! ```text
 //! bucket  [tags 8 x 8][tags 4 x 8 | passed 32][entry + 1, or 0: 12 x 32]     64 bytes
-//! home    fingerprint * buckets >> 32; the window is the home and the seven that follow it
+//! home    fingerprint * buckets >> 32; the number of buckets is odd
+//! window  the home and 15 more, each 1, 2, 4, .. or 128 buckets after the one before, by three
+//!         bits of the fingerprint: whose homes are full do not crowd the same buckets next to them
 //! tag     the fingerprint's low byte, or 1 for 0; a place without a tag is free
 //! ```
 //! All tags of a bucket are compared at once, without a branch for each. `passed` counts the entries
-//! whose home is here or before and whose place is behind: a read goes on only where something
+//! whose window leads through here to their place: a read goes on only where something
 //! has passed. There are no tombstones.
 //!
 //! # Invariants
@@ -24,7 +26,7 @@
 //! | WORD | `Table::put` | `Bucket::entry` | the entry's chunk, key and value        |
 //!
 //! # Progress
-//! `find` is wait-free: at most eight buckets.
+//! `find` is wait-free: at most 16 buckets.
 //!
 //! # Checked by
 //! `loom-tests/cache.rs` (T2, T4, WORD); `proptests/cache.rs`.
@@ -39,7 +41,7 @@ use crate::sync::cell::Canary;
 /// Places in a bucket.
 pub(super) const PLACES: usize = 12;
 /// Buckets in a window.
-pub(super) const WINDOW: usize = if SMALL { 2 } else { 8 };
+pub(super) const WINDOW: usize = if SMALL { 2 } else { 16 };
 
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const ALL_BUT_HIGH: u64 = 0x7F7F_7F7F_7F7F_7F7F;
@@ -179,10 +181,12 @@ impl Table {
         ((u64::from(fingerprint) * self.buckets.len() as u64) >> 32) as usize
     }
 
-    #[inline(always)]
-    fn after(&self, bucket: usize) -> usize {
-        let next = bucket + 1;
-        if next == self.buckets.len() { 0 } else { next }
+    /// The bucket after this one, in the window of this fingerprint.
+    fn after(&self, bucket: usize, fingerprint: u32) -> usize {
+        // The steps are powers of two, and the number of buckets is odd: no window meets one twice
+        // before it met all.
+        let next = bucket + (1 << (fingerprint >> 8 & 7));
+        next % self.buckets.len()
     }
 
     /// The first entry in this fingerprint's window that has its tag and that `is_it`.
@@ -206,7 +210,7 @@ impl Table {
             if tags[1] >> 32 == 0 {
                 return None;
             }
-            bucket = self.after(bucket);
+            bucket = self.after(bucket, fingerprint);
         }
         None
     }
@@ -242,7 +246,8 @@ impl Table {
 
     fn window(&self, fingerprint: u32) -> impl Iterator<Item = usize> + use<'_> {
         let first = Some(self.home(fingerprint));
-        let all = core::iter::successors(first, |&bucket| Some(self.after(bucket)));
+        let all =
+            core::iter::successors(first, move |&bucket| Some(self.after(bucket, fingerprint)));
         all.take(WINDOW.min(self.buckets.len()))
     }
 
@@ -289,7 +294,7 @@ impl Table {
     /// How many buckets a copy with room for so many entries has at least.
     pub(super) fn buckets_for(entries: usize) -> usize {
         let places = entries + entries / 4; // a load of at most 0.8
-        places.div_ceil(PLACES).max(1)
+        places.div_ceil(PLACES) | 1
     }
 
     pub(super) fn buckets(&self) -> usize {
