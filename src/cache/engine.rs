@@ -12,7 +12,7 @@ use equivalent::Equivalent;
 use super::budget::Budget;
 use super::cause::{Listener, Weigher};
 use super::core::Core;
-use super::shard::{Found, Glance, Shard};
+use super::shard::{Found, Shard};
 use super::writer::{After, Leaver, Writer};
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::epoch::{Domain, Guard};
@@ -137,7 +137,6 @@ impl<K, V> Engine<K, V> {
     pub(super) fn find<'g, Q>(
         &'g self,
         hashed: Hashed,
-        glance: Option<Glance>,
         key: &Q,
         guard: &'g Guard,
     ) -> Option<Found<'g, K, V>>
@@ -146,10 +145,7 @@ impl<K, V> Engine<K, V> {
     {
         self.domain.check(guard);
         // SAFETY: S1: just checked.
-        unsafe {
-            self.shard(hashed)
-                .find(hashed.fingerprint(), glance, key, guard)
-        }
+        unsafe { self.shard(hashed).find(hashed.fingerprint(), key, guard) }
     }
 
     /// The entry that somebody holds.
@@ -160,10 +156,10 @@ impl<K, V> Engine<K, V> {
         unsafe { node.pair() }
     }
 
-    /// Where a key seems to be, before one pins or locks.
+    /// A word to the processor, before one pins or locks.
     #[inline(always)]
-    pub(super) fn glance(&self, hashed: Hashed) -> Option<Glance> {
-        self.shard(hashed).glance(hashed.fingerprint())
+    pub(super) fn prefetch(&self, hashed: Hashed) {
+        self.shard(hashed).prefetch(hashed.fingerprint());
     }
 
     pub(super) fn open<'a>(&'a self, shard: &'a Shard<K, V>) -> Writer<'a, K, V> {

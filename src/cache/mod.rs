@@ -38,7 +38,6 @@ pub use tick::TICK;
 
 use self::engine::{Engine, Hashed};
 use self::put::Rule;
-use self::shard::Glance;
 use crate::sync::epoch::Guard;
 use equivalent::Equivalent;
 
@@ -99,9 +98,9 @@ where
         V: Clone,
     {
         let hashed = self.hash(key);
-        let glance = self.inner.engine.glance(hashed);
+        self.inner.engine.prefetch(hashed);
         let guard = self.pin();
-        self.read(hashed, glance, key, &guard).cloned()
+        self.read(hashed, key, &guard).cloned()
     }
 
     /// The value of this key, not cloned.
@@ -110,21 +109,15 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.read(self.hash(key), None, key, guard)
+        self.read(self.hash(key), key, guard)
     }
 
     #[inline(always)]
-    fn read<'g, Q>(
-        &'g self,
-        hashed: Hashed,
-        glance: Option<Glance>,
-        key: &Q,
-        guard: &'g Guard,
-    ) -> Option<&'g V>
+    fn read<'g, Q>(&'g self, hashed: Hashed, key: &Q, guard: &'g Guard) -> Option<&'g V>
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let found = self.inner.engine.find(hashed, glance, key, guard)?;
+        let found = self.inner.engine.find(hashed, key, guard)?;
         found.node.touch();
         Some(&found.pair.1)
     }

@@ -81,7 +81,7 @@ impl<K: Eq, V> Engine<K, V> {
         if job.weight > self.capacity() {
             return Err(Reason::TooHeavy);
         }
-        self.glance(job.hashed);
+        self.prefetch(job.hashed);
         let shard = self.shard(job.hashed);
         let mut reservation = Reservation::none(&self.budget);
         for _ in 0..TRIES {

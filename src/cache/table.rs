@@ -211,17 +211,8 @@ impl Table {
         None
     }
 
-    /// The first place in this fingerprint's home that has its tag.
-    #[inline(always)]
-    pub(super) fn glance(&self, fingerprint: u32) -> Option<(Spot, u32)> {
-        let bucket = self.home(fingerprint);
-        let line = &self.buckets[bucket];
-        let place = Places::with(line.tags(), tag_of(fingerprint)).next()?;
-        let entry = line.entry(place)?;
-        Some((Spot { bucket, place }, entry))
-    }
-
     /// A word to the processor that this fingerprint will be looked for soon.
+    #[inline(always)]
     pub(super) fn prefetch(&self, fingerprint: u32) {
         crate::sync::hint::prefetch(&self.buckets[self.home(fingerprint)]);
     }
