@@ -7,12 +7,14 @@
 //! baseline  the bare tables of the bars     peers     what others have built
 //! rounds    sides measured in turn, A B A B; a ratio per round
 //! rows      one function a row of the table, each returns its lines
+//! hits      hit ratios of caches: traces, simulated policies, peers, tables and pictures
 //! report    lines as a table, and as a record with the machine described
 //! ```
 
 pub mod baseline;
 pub mod cores;
 pub mod drive;
+pub mod hits;
 pub mod latency;
 pub mod machine;
 pub mod memory;

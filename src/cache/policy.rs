@@ -76,8 +76,8 @@ const SHARES: (f64, f64) = (0.01, 0.9);
 const MOST_STEP: f64 = 16.0;
 /// Probation is so many times the weight of its young entries, or more.
 const WINDOW: u128 = 5;
-/// The capacity is so many times what the ghosts of probation and main remember.
-const GHOSTS: [u64; 2] = [2, 10];
+/// What the ghosts of probation and main remember, in tenths of the capacity.
+const GHOSTS: [u64; 2] = [7, 1];
 
 /// What the policy knows of the entries; kept by the caller.
 ///
@@ -128,14 +128,14 @@ impl Policy {
             share: FIRST_SHARE,
             capacity,
             cold: true,
-            ghosts: Ghosts::new(GHOSTS.map(|part| capacity / part)),
+            ghosts: Ghosts::new(limits(capacity)),
         }
     }
 
     /// Changes the share of the cache's capacity. Whoever lowers it evicts what is too much.
     pub(crate) fn set_capacity(&mut self, capacity: u64) {
         self.capacity = capacity;
-        self.ghosts.set_limits(GHOSTS.map(|part| capacity / part));
+        self.ghosts.set_limits(limits(capacity));
     }
 
     /// Takes in an entry whose key was not resident.
@@ -403,6 +403,11 @@ impl Policy {
             _ => &mut self.main,
         }
     }
+}
+
+/// What the ghosts remember.
+fn limits(capacity: u64) -> [u64; 2] {
+    GHOSTS.map(|tenths| (u128::from(capacity) * u128::from(tenths) / 10) as u64)
 }
 
 fn as_f64(weight: u128) -> f64 {

@@ -211,6 +211,14 @@ impl Table {
         None
     }
 
+    /// The first entry in this fingerprint's home that has its tag.
+    #[inline(always)]
+    pub(super) fn first(&self, fingerprint: u32) -> Option<u32> {
+        let line = &self.buckets[self.home(fingerprint)];
+        let place = Places::with(line.tags(), tag_of(fingerprint)).next()?;
+        line.entry(place)
+    }
+
     /// A word to the processor that this fingerprint will be looked for soon.
     #[inline(always)]
     pub(super) fn prefetch(&self, fingerprint: u32) {
@@ -308,6 +316,21 @@ impl Table {
             next.place(next.free_spot(fingerprint)?, fingerprint, entry);
         }
         Some(())
+    }
+
+    /// What stands at a place, for whoever walks through the table; none behind the last.
+    pub(super) fn at(&self, bucket: usize, place: usize) -> Option<Option<u32>> {
+        Some(self.buckets.get(bucket)?.entry(place))
+    }
+
+    /// The place after this one.
+    pub(super) fn following(bucket: usize, place: usize) -> (usize, usize) {
+        let next = place + 1;
+        if next == PLACES {
+            (bucket + 1, 0)
+        } else {
+            (bucket, next)
+        }
     }
 
     /// The entries in this bucket, for whoever walks through the table; none behind the last.
