@@ -48,6 +48,7 @@ mod shard;
 mod slab;
 mod stats;
 mod table;
+mod tags;
 mod tick;
 mod times;
 mod view;

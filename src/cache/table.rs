@@ -2,7 +2,7 @@
 //!
 //! # Shape
 //! ```text
-//! bucket  [tags 8 x 8][tags 4 x 8 | passed 32][entry + 1, or 0: 12 x 32]     64 bytes
+//! bucket  [tags 8 x 8][tags 4 x 8 | passed 32][entry + FIRST, or 0: 12 x 32]     64 bytes
 //! home    fingerprint * buckets >> 32; the window is the home and the seven that follow it
 //! tag     the fingerprint's low byte, or 1 for 0; a place without a tag is free
 //! ```
@@ -32,17 +32,16 @@
 //! The layout is that of F14 (Bronson and Shi, Facebook, 2019) and of Swiss tables (Kulukundis,
 //! CppCon 2017), with counts in the place of tombstones.
 
+use super::chunks::FIRST;
+use super::tags;
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use crate::sync::cell::Canary;
 
 /// Places in a bucket.
-pub(super) const PLACES: usize = 12;
+pub(super) const PLACES: usize = tags::TAGS;
 /// Buckets in a window.
 pub(super) const WINDOW: usize = if SMALL { 2 } else { 8 };
-
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const ALL_BUT_HIGH: u64 = 0x7F7F_7F7F_7F7F_7F7F;
 
 #[derive(Debug)]
 #[repr(align(64))]
@@ -54,20 +53,13 @@ struct Bucket {
 
 /// The places of a bucket that a search still has to look at, a bit for each.
 #[derive(Clone, Copy, Debug)]
-struct Places(u64);
+struct Places(u32);
 
 impl Places {
     /// Those whose tag is this one.
     #[inline(always)]
     fn with(tags: [u64; 2], tag: u8) -> Self {
-        let all = u64::from(tag) * LOW_BITS;
-        let [first, second] = tags.map(|tags| {
-            let differ = tags ^ all;
-            // The high bit of each byte that is 0, and of no other.
-            !(((differ & ALL_BUT_HIGH) + ALL_BUT_HIGH) | differ | ALL_BUT_HIGH)
-        });
-        // Bits 0, 8, .. for the first eight, 1, 9, .. for the others.
-        Self(first >> 7 | (second & 0xFFFF_FFFF) >> 6)
+        Self(tags::equal(tags, tag))
     }
 }
 
@@ -79,9 +71,9 @@ impl Iterator for Places {
         if self.0 == 0 {
             return None;
         }
-        let bit = self.0.trailing_zeros() as usize;
+        let place = self.0.trailing_zeros() as usize;
         self.0 &= self.0 - 1;
-        Some((bit >> 3) + 8 * (bit & 1))
+        Some(place)
     }
 }
 
@@ -103,7 +95,8 @@ impl Bucket {
     #[inline(always)]
     fn entry(&self, place: usize) -> Option<u32> {
         // Acquire [WORD]: see the entry before its number is used.
-        self.entries[place].load(Acquire).checked_sub(1)
+        let word = self.entries[place].load(Acquire);
+        (word != 0).then(|| word.wrapping_sub(FIRST))
     }
 
     /// Changes a place's tag, under the lock.
@@ -255,7 +248,7 @@ impl Table {
     /// Publishes an entry in the place of another one with the same key. Under the lock.
     pub(super) fn put(&self, spot: Spot, entry: u32) {
         // Release [WORD]: the entry is written before anybody finds it.
-        self.buckets[spot.bucket].entries[spot.place].store(entry + 1, Release);
+        self.buckets[spot.bucket].entries[spot.place].store(entry + FIRST, Release);
     }
 
     /// Takes an entry from its place. Under the lock.
