@@ -2,7 +2,7 @@
 //!
 //! # Shape
 //! ```text
-//! bucket  [tags 8 x 8][tags 4 x 8 | passed 32][entry + FIRST, or 0: 12 x 32]     64 bytes
+//! bucket  [tags 8 x 8][tags 4 x 8 | passed 32][entry, or 0: 12 x 32]     64 bytes
 //! home    fingerprint * buckets >> 32; the window is the home and the seven that follow it
 //! tag     the fingerprint's low byte, or 1 for 0; a place without a tag is free
 //! ```
@@ -32,7 +32,6 @@
 //! The layout is that of F14 (Bronson and Shi, Facebook, 2019) and of Swiss tables (Kulukundis,
 //! CppCon 2017), with counts in the place of tombstones.
 
-use super::chunks::FIRST;
 use super::tags;
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
@@ -95,8 +94,8 @@ impl Bucket {
     #[inline(always)]
     fn entry(&self, place: usize) -> Option<u32> {
         // Acquire [WORD]: see the entry before its number is used.
-        let word = self.entries[place].load(Acquire);
-        (word != 0).then(|| word.wrapping_sub(FIRST))
+        let entry = self.entries[place].load(Acquire);
+        (entry != 0).then_some(entry)
     }
 
     /// Changes a place's tag, under the lock.
@@ -248,7 +247,7 @@ impl Table {
     /// Publishes an entry in the place of another one with the same key. Under the lock.
     pub(super) fn put(&self, spot: Spot, entry: u32) {
         // Release [WORD]: the entry is written before anybody finds it.
-        self.buckets[spot.bucket].entries[spot.place].store(entry + FIRST, Release);
+        self.buckets[spot.bucket].entries[spot.place].store(entry, Release);
     }
 
     /// Takes an entry from its place. Under the lock.
@@ -358,14 +357,14 @@ mod tests {
     fn what_is_placed_is_found_until_it_is_removed() {
         let table = Table::with_room_for(40);
         let fingerprints: Vec<u32> = (0..40u32).map(|at| at.wrapping_mul(0x9E37_79B9)).collect();
-        for (entry, &fingerprint) in fingerprints.iter().enumerate() {
+        for (entry, &fingerprint) in (1..).zip(&fingerprints) {
             let spot = table.free_spot(fingerprint).unwrap();
-            table.place(spot, fingerprint, entry as u32);
+            table.place(spot, fingerprint, entry);
         }
-        for (entry, &fingerprint) in fingerprints.iter().enumerate() {
-            let spot = table.spot_of(fingerprint, entry as u32).unwrap();
+        for (entry, &fingerprint) in (1..).zip(&fingerprints) {
+            let spot = table.spot_of(fingerprint, entry).unwrap();
             table.remove(spot, fingerprint);
-            assert_eq!(table.spot_of(fingerprint, entry as u32), None);
+            assert_eq!(table.spot_of(fingerprint, entry), None);
         }
         let passed = table.buckets.iter().map(|bucket| bucket.tags()[1] >> 32);
         assert_eq!(passed.sum::<u64>(), 0);
