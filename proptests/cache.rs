@@ -332,10 +332,8 @@ impl World {
         let loads = matches!(how, How::Load | How::TryLoad);
         let occupied = match how {
             How::IfAbsent => seen.is_some(),
-            // In `Live`, the room for it may have been made by what it was to replace.
-            How::IfPresent if self.setup.mode == Mode::Live && result.is_err() => {
-                self.cache.peek(&k).is_none()
-            }
+            // The room for it may have been made by what it was to replace.
+            How::IfPresent if result.is_err() => self.cache.peek(&k).is_none(),
             How::IfPresent => seen.is_none(),
             _ => false,
         };
@@ -372,11 +370,15 @@ impl World {
         let old = allowed.coming.and_then(|(k, _)| self.model.entries.get(&k).copied());
         // What is held gives its successor nothing.
         let old = old.filter(|old| !self.model.is_held(old.serial));
+        let expired = |event: &&Event| event.2 == Cause::Expired;
+        let expired: Vec<u64> = told.iter().filter(expired).map(|event| event.1).collect();
+        let old = old.filter(|old| !expired.contains(&old.serial));
         let (mut sized, mut replaced) = (Vec::new(), false);
         let count = self.model.entries.len();
         for event in told {
             let entry = self.model.told(event);
             match event.2 {
+                Cause::Expired if self.model.is_held(event.1) => {}
                 Cause::Expired => total = total.saturating_sub(entry.weight),
                 Cause::Explicit => assert!(allowed.explicit, "C3: {event:?}"),
                 Cause::Replaced => {
@@ -562,7 +564,9 @@ impl World {
             assert!(alive.contains(&(held.key().n, held.serial)), "C1");
         }
         let taken: Vec<u64> = drained.iter().map(|held| held.serial).collect();
-        self.forget(|_, serial| taken.contains(&serial));
+        let cache = self.cache.clone();
+        // It takes whole shards.
+        self.forget(|key, serial| taken.contains(&serial) || !cache.contains_key(&key));
         for held in drained.into_iter().take(2) {
             self.count_hold(held);
         }

@@ -157,6 +157,10 @@ impl<'a, K, V> Writer<'a, K, V> {
         unsafe { self.shard.slab.node(entry) }.limit()
     }
 
+    pub(super) fn is_weightless(&self, entry: u32) -> bool {
+        self.limit(entry) == WEIGHTLESS
+    }
+
     /// The claim of this key that stands in the way, to be waited for without the lock.
     pub(super) fn in_the_way<Q>(&mut self, hashed: Hashed, key: &Q, least: Kind) -> Option<Wait<V>>
     where
@@ -235,7 +239,7 @@ impl<'a, K, V> Writer<'a, K, V> {
     pub(super) fn left(&mut self, entry: u32, cause: Cause) {
         self.core.tally.left[cause as usize] += 1;
         self.unschedule(entry);
-        if self.limit(entry) == WEIGHTLESS {
+        if self.is_weightless(entry) {
             self.core.weightless -= 1;
         }
         let told = self.engine.listener.is_some();
