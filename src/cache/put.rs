@@ -320,7 +320,9 @@ impl<K: Eq, V> Writer<'_, K, V> {
         let key = match job.key.take().expect("it is not in yet") {
             Key::Own(key) => key,
             Key::Claimed(key, number) => {
-                job.line = self.core.claims.remove(number);
+                let (other, line) = self.core.claims.remove(number);
+                job.line = line;
+                drop(other); // not the last one
                 Arc::into_inner(key).expect("the claim had the only other one")
             }
         };
