@@ -472,7 +472,8 @@ where
     /// As [`insert`](Self::insert), if the key is there.
     ///
     /// # Errors
-    /// As `insert`, and with [`Reason::Occupancy`] if the key is not there.
+    /// As `insert`, and with [`Reason::Occupancy`] if the key is not there, or was what had to leave
+    /// for the room.
     pub fn replace(&self, key: K, value: V) -> Result<(), Refused<K, V>> {
         self.put(key, value, Rule::IfPresent)
     }
