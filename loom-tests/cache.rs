@@ -96,7 +96,7 @@ fn get_against_an_entry_that_serves_again() {
 /// M4, where nothing is to be dropped: entries are emptied and taken under one lock.
 #[test]
 fn get_against_a_plain_entry_that_serves_again() {
-    explore("get/recycle, plain", Some(3), 100, || {
+    explore("get/recycle, plain", Some(2), 100, || {
         let builder = ClockCache::builder().max_capacity(1).initial_capacity(3);
         let cache: ClockCache<u64, u64, Same> = builder.hasher(Same::default()).build().unwrap();
         cache.insert(1, 1).expect("room");
@@ -116,7 +116,7 @@ fn get_against_a_plain_entry_that_serves_again() {
 
 #[test]
 fn get_against_growth() {
-    explore("get/grow", Some(3), 100, || {
+    explore("get/grow", Some(4), 100, || {
         let world = World::with(builder(3).initial_capacity(1)).and(&[1]);
         let there = world.spawn(reader(1, &[1], true));
         assert!(world.insert(2, 2));
@@ -179,7 +179,7 @@ fn get_against_a_key_with_its_tag() {
 
 #[test]
 fn get_against_invalidate_all() {
-    explore("get/invalidate_all", Some(3), 100, || {
+    explore("get/invalidate_all", Some(4), 100, || {
         let world = World::new(3, &[1]);
         let there = world.spawn(reader(1, &[1], false));
         world.cache.invalidate_all();
@@ -204,7 +204,7 @@ fn insert_against_invalidate_all() {
 /// M2: a walk meets what is there throughout once, in the table that it found.
 #[test]
 fn walk_against_growth_and_replace() {
-    explore("walk/grow", Some(2), 100, || {
+    explore("walk/grow", Some(3), 100, || {
         let world = World::with(builder(3).initial_capacity(1)).and(&[1]);
         let there = world.spawn(|world| {
             let guard = world.cache.pin();
@@ -282,7 +282,7 @@ fn remove_against_remove_and_insert() {
 /// The joint with crossbeam-epoch itself.
 #[test]
 fn get_against_an_entry_that_serves_again_by_crossbeam() {
-    explore("get/recycle, crossbeam", Some(2), 100, || {
+    explore("get/recycle, crossbeam", Some(1), 100, || {
         let domain = Domain::over_crossbeam();
         let world = World::with(builder(1).domain(&domain)).and(&[1]);
         let there = world.spawn(|world| {

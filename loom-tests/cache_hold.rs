@@ -25,7 +25,7 @@ use support::{Builder, Value, World, builder};
 /// M1, M2: while this thread holds 1, there is no room for 2.
 #[test]
 fn hold_against_eviction() {
-    explore("hold/evict", Some(3), 50, || {
+    explore("hold/evict", None, 50, || {
         let world = World::new(1, &[1]);
         let there = world.spawn(|world| {
             if let Some(held) = world.cache.hold(&1) {
@@ -42,7 +42,7 @@ fn hold_against_eviction() {
 
 #[test]
 fn hold_against_removal() {
-    explore("hold/remove", Some(3), 50, || {
+    explore("hold/remove", Some(5), 50, || {
         let world = World::new(1, &[1]);
         let there = world.spawn(|world| {
             if let Some(held) = world.cache.hold(&1) {
@@ -57,7 +57,7 @@ fn hold_against_removal() {
 
 #[test]
 fn hold_against_replace() {
-    explore("hold/replace", Some(3), 50, || {
+    explore("hold/replace", None, 50, || {
         let world = World::new(2, &[1]);
         let there = world.spawn(|world| {
             let held = world.cache.hold(&1).expect("it is there throughout");
@@ -75,7 +75,7 @@ fn hold_against_replace() {
 /// M3: a read that began before may look on after the release.
 #[test]
 fn release_against_get() {
-    explore("release/get", Some(2), 50, || {
+    explore("release/get", Some(5), 50, || {
         let world = World::new(1, &[1]);
         let held = world.cache.hold(&1).expect("it is there");
         let there = world.spawn(|world| {
@@ -94,7 +94,7 @@ fn release_against_get() {
 
 #[test]
 fn release_against_removal() {
-    explore("release/remove", Some(3), 50, || {
+    explore("release/remove", None, 10, || {
         let world = World::new(1, &[1]);
         let held = world.cache.hold(&1).expect("it is there");
         let there = world.spawn(move |_| drop(held));
@@ -125,7 +125,7 @@ fn release_against_release() {
 /// M4: the hand meets a held entry, and puts it aside.
 #[test]
 fn release_against_a_hand() {
-    explore("release/hand", Some(3), 50, || {
+    explore("release/hand", None, 50, || {
         let world = World::new(2, &[1, 2]);
         let held = world.cache.hold(&1).expect("it is there");
         let there = world.spawn(move |_| drop(held));
@@ -141,7 +141,7 @@ fn release_against_a_hand() {
 
 #[test]
 fn drain_against_get_and_insert() {
-    explore("drain/insert", Some(2), 50, || {
+    explore("drain/insert", Some(4), 50, || {
         let world = World::new(3, &[1]);
         let there = world.spawn(|world| {
             world.get(1);
@@ -190,7 +190,7 @@ fn told_once(world: World, told: &Told, numbers: &[u64]) {
 
 #[test]
 fn a_listener_is_told_of_a_removal_or_an_eviction() {
-    explore("listener, remove/evict", Some(2), 50, || {
+    explore("listener, remove/evict", Some(4), 50, || {
         let told = Told::default();
         let world = World::with(told.builder(1)).and(&[1]);
         let there = world.spawn(|world| world.remove(1));
@@ -202,7 +202,7 @@ fn a_listener_is_told_of_a_removal_or_an_eviction() {
 
 #[test]
 fn a_listener_is_told_of_what_readers_look_at() {
-    explore("listener, replace/get", Some(2), 50, || {
+    explore("listener, replace/get", Some(4), 50, || {
         let told = Told::default();
         let world = World::with(told.builder(1)).and(&[1]);
         let there = world.spawn(|world| world.get(1).expect("it is there throughout"));
@@ -214,7 +214,7 @@ fn a_listener_is_told_of_what_readers_look_at() {
 
 #[test]
 fn a_listener_is_told_of_what_is_held() {
-    explore("listener, remove/release", Some(3), 50, || {
+    explore("listener, remove/release", None, 50, || {
         let told = Told::default();
         let world = World::with(told.builder(1)).and(&[1]);
         let held = world.cache.hold(&1).expect("it is there");
@@ -230,7 +230,7 @@ fn a_listener_is_told_of_what_is_held() {
 
 #[test]
 fn a_listener_is_told_by_invalidate_all() {
-    explore("listener, all/insert", Some(3), 10, || {
+    explore("listener, all/insert", None, 10, || {
         let told = Told::default();
         let world = World::with(told.builder(2)).and(&[1]);
         let there = world.spawn(|world| world.insert(1, 2));
