@@ -41,6 +41,8 @@ use crate::sync::cell::Canary;
 
 /// Places in a bucket.
 pub(super) const PLACES: usize = tags::TAGS;
+/// A table has room for so many entries, or more.
+pub(super) const LEAST_ROOM: usize = if SMALL { 1 } else { 4 };
 /// Buckets in a window.
 pub(super) const WINDOW: usize = if SMALL { 2 } else { 16 };
 
@@ -224,7 +226,8 @@ impl Table {
     /// The first free place in the window of this fingerprint. Under the lock.
     pub(super) fn free_spot(&self, fingerprint: u32) -> Option<Spot> {
         self.window(fingerprint).find_map(|bucket| {
-            let place = Places::with(self.buckets[bucket].tags(), 0).next()?;
+            let mut free = Places::with(self.buckets[bucket].tags(), 0);
+            let place = free.find(|&place| place < PLACES)?;
             Some(Spot { bucket, place })
         })
     }
