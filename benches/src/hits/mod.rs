@@ -6,6 +6,7 @@ pub mod contender;
 pub mod curves;
 pub mod fifo;
 pub mod lru;
+pub mod ours;
 pub mod peers;
 pub mod run;
 pub mod synth;
