@@ -1,10 +1,12 @@
 //! The timer wheel against a map from entries to their deadlines.
 //!
 //! Properties
-//! * W1  An entry fires once for each time it is scheduled, or is cancelled: none is lost or doubled.
+//! * W1  An entry fires once for each time it is scheduled, or is cancelled: none is lost, none
+//!   doubled.
 //! * W2  When `advance` says that it is done, exactly what is over has fired, though readers moved
 //!   deadlines to later without a word; while it is not done, nothing fires that is not over.
-//! * W3  `advance` looks at no more entries than it may, and each look of the remaining work counts.
+//! * W3  `advance` looks at no more entries than it may, and stops early only at that
+//!   number.
 //! * W4  `next_due` is never later than the first deadline, or now where that has passed.
 //! * K1  What fires is over by `Tick::is_over`, and what is over has fired.
 //! * K2  A deadline farther than 248 days ahead is taken to be there.

@@ -3,11 +3,14 @@
 use core::fmt;
 use core::hash::BuildHasher;
 use core::marker::PhantomData;
+use core::time::Duration;
 use std::sync::Arc;
 
 use super::cause::{Cause, Listener, Weigher};
+use super::clock::{Clock, Expiry};
 use super::engine::{Engine, Mode, Parts};
 use super::error::BuildError;
+use super::times::Rules;
 use super::{ClockCache, Inner};
 use crate::sync::SMALL;
 use crate::sync::epoch::Domain;
@@ -37,6 +40,9 @@ pub struct CacheBuilder<K, V, S = ahash::RandomState> {
     domain: Option<Domain>,
     listener: Option<Listener<K, V>>,
     weigher: Option<Weigher<K, V>>,
+    rules: Rules<K, V>,
+    name: Option<String>,
+    initial: usize,
     hasher: S,
     pair: PhantomData<fn(K, V)>,
 }
@@ -51,6 +57,9 @@ impl<K, V> CacheBuilder<K, V> {
             domain: None,
             listener: None,
             weigher: None,
+            rules: Rules::default(),
+            name: None,
+            initial: 0,
             hasher: ahash::RandomState::new(),
             pair: PhantomData,
         }
@@ -60,7 +69,7 @@ impl<K, V> CacheBuilder<K, V> {
 impl<K, V, S> CacheBuilder<K, V, S> {
     /// How much the cache may hold: entries, or their weight where there is a weigher. Any number
     /// will do: a cache of 0 takes in only what weighs nothing, one of `u64::MAX` (the default)
-    /// never evicts.
+    /// never evicts. Each shard may keep a sixty-fourth of its share unused, for its next inserts.
     pub fn max_capacity(mut self, capacity: u64) -> Self {
         self.capacity = capacity;
         self
@@ -123,9 +132,53 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             domain: self.domain,
             listener: self.listener,
             weigher: self.weigher,
+            rules: self.rules,
+            name: self.name,
+            initial: self.initial,
             hasher,
             pair: PhantomData,
         }
+    }
+
+    /// How long an entry lives after it came in, at most. To within a [`TICK`](super::TICK) and the
+    /// clock's step; farther than 248 days ahead is 248 days.
+    pub fn time_to_live(mut self, time: Duration) -> Self {
+        self.rules.live = Some(time);
+        self
+    }
+
+    /// How long an entry lives after it came in or was last read, at most. As exact as
+    /// [`time_to_live`](Self::time_to_live).
+    pub fn time_to_idle(mut self, time: Duration) -> Self {
+        self.rules.idle = Some(time);
+        self
+    }
+
+    /// How long each entry lives; the earliest of this and the two above counts. It makes reads as
+    /// slow, and as wait-free, as it is itself.
+    pub fn expire_after(mut self, expiry: impl Expiry<K, V> + Send + Sync + 'static) -> Self {
+        self.rules.expiry = Some(Arc::new(expiry));
+        self
+    }
+
+    /// What time it is: the system's coarse clock unless told. It is not read where nothing
+    /// expires.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.rules.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// For how many entries the table has room from the start, at most the capacity; it grows by
+    /// itself.
+    pub fn initial_capacity(mut self, entries: usize) -> Self {
+        self.initial = entries;
+        self
+    }
+
+    /// A name, for whoever tells caches apart.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     fn shard_count(&self) -> Result<usize, BuildError> {
@@ -166,10 +219,13 @@ where
             weightless: self.weightless,
             listener: self.listener,
             weigher: self.weigher,
+            rules: self.rules,
+            initial: self.initial,
         };
         Ok(ClockCache {
             inner: Arc::new(Inner {
                 hasher: self.hasher,
+                name: self.name,
                 engine: Engine::new(parts),
             }),
         })

@@ -30,8 +30,8 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Says what time it is, to a cache whose entries expire.
 ///
-/// A clock is asked by every lookup that finds an entry with a deadline, from many threads at a time, so
-/// it should be cheap and must not call the cache.
+/// A clock is asked by every lookup that finds an entry with a deadline, from many threads at a
+/// time, so it should be cheap and must not call the cache.
 ///
 /// ```
 /// use core::time::Duration;
@@ -58,13 +58,13 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 /// The system's monotonic clock: on Linux and Android the coarse one.
 ///
 /// The coarse clock moves in steps, of 1 to 10 ms as the kernel was configured (mostly 4), and
-/// costs a tenth to a quarter of the precise one. Elsewhere it is [`Instant`]. On all systems it may or
-/// may not count the time for which the machine slept.
+/// costs a tenth to a quarter of the precise one. Elsewhere it is [`Instant`]. Whether it counts
+/// the time for which the machine slept is up to the system.
 #[derive(Clone, Copy, Debug)]
 pub struct CoarseClock(coarse::Start);
 
 impl CoarseClock {
-    /// The clock, which on Linux and Android counts from the system's start, elsewhere from this call.
+    /// The clock. On Linux and Android it counts from the system's start, elsewhere from this call.
     #[must_use]
     pub fn new() -> Self {
         Self(coarse::Start::new())
@@ -90,7 +90,8 @@ impl Clock for CoarseClock {
 /// Cloning yields a handle to the same clock. It starts at 0 and goes to 584 years.
 ///
 /// # Consistency
-/// A thread that is ordered after a change, as by a lock, a channel or a join, sees it; others see it soon.
+/// A thread that is ordered after a change, as by a lock, a channel or a join, sees it; others see
+/// it soon.
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     nanos: Arc<AtomicU64>,
@@ -273,7 +274,7 @@ impl Timeline {
         self.clock.now()
     }
 
-    /// A reading as [`Expiry`] is told it; where the system cannot say it, the timeline's beginning.
+    /// A reading as [`Expiry`] is told it; where the system cannot say it, when the timeline began.
     pub(crate) fn instant(&self, now: Duration) -> Instant {
         let since = now.saturating_sub(self.began);
         self.origin.checked_add(since).unwrap_or(self.origin)

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 
 use super::claims::Claims;
 use super::policy::{Links, NONE, Policy};
-use super::shard::SpareTable;
+use super::shard::{Shard, SpareTable};
 use super::slab::Slab;
+use super::times::Timetable;
 use crate::sync::epoch::{Domain, Limbo};
 
 /// The state of a shard that only the holder of its lock looks at.
-pub(super) struct Core<K> {
+pub(super) struct Core<K, V> {
     pub(super) policy: Policy,
     pub(super) book: Book,
     /// Entries that left and that readers may still look at.
@@ -34,14 +35,14 @@ pub(super) struct Core<K> {
     free: u32,
     next: u32,
     room: u32,
-    pub(super) claims: Claims<K>,
+    pub(super) claims: Claims<K, V>,
+    pub(super) timetable: Option<Timetable>,
 }
 
 /// What happened in a shard.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     pub(super) inserts: u64,
-    pub(super) refused: u64,
     /// By cause.
     pub(super) left: [u64; 4],
 }
@@ -87,8 +88,8 @@ impl Book {
     }
 }
 
-impl<K> Core<K> {
-    pub(super) fn new(domain: &Domain, share: u64) -> Self {
+impl<K, V> Core<K, V> {
+    pub(super) fn new(domain: &Domain, share: u64, timetable: Option<Timetable>) -> Self {
         Self {
             policy: Policy::new(share),
             book: Book::default(),
@@ -106,6 +107,7 @@ impl<K> Core<K> {
             next: 0,
             room: 0,
             claims: Claims::default(),
+            timetable,
         }
     }
 
@@ -119,29 +121,40 @@ impl<K> Core<K> {
     /// An empty entry, if there is a number left for one.
     ///
     /// # Safety
-    /// S1: the slab is that of the shard whose lock guards this.
-    pub(super) unsafe fn take_empty<V>(&mut self, slab: &Slab<K, V>) -> Option<u32> {
+    /// S1: it is the lock of this shard that guards us.
+    pub(super) unsafe fn take_empty(&mut self, shard: &Shard<K, V>) -> Option<u32> {
         if self.free != NONE {
             let entry = self.free;
             // SAFETY: S1; it was given out before.
-            self.free = unsafe { slab.links(entry) }.next;
+            self.free = unsafe { shard.slab.links(entry) }.next;
             return Some(entry);
         }
         if self.next == super::slab::MAX_ENTRIES {
             return None;
         }
         if self.next == self.room {
-            self.room = slab.grow(self.room);
+            self.grow(shard);
         }
         self.next += 1;
         Some(self.next - 1)
+    }
+
+    fn grow(&mut self, shard: &Shard<K, V>) {
+        let first = self.room;
+        self.room = shard.slab.grow(first);
+        if let Some(stamps) = &shard.stamps {
+            stamps.grow(first);
+        }
+        if let Some(timetable) = &mut self.timetable {
+            timetable.grow(self.room as usize);
+        }
     }
 
     /// Makes an emptied entry one that can be taken.
     ///
     /// # Safety
     /// S1: as in `take_empty`. S2: the entry was taken from there, and is emptied.
-    pub(super) unsafe fn give_empty<V>(&mut self, slab: &Slab<K, V>, entry: u32) {
+    pub(super) unsafe fn give_empty(&mut self, slab: &Slab<K, V>, entry: u32) {
         let links = Links {
             prev: NONE,
             next: self.free,

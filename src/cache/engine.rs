@@ -4,19 +4,22 @@
 
 use core::fmt;
 use core::panic::AssertUnwindSafe;
+use core::time::Duration;
 use std::panic::catch_unwind;
 
 use crossbeam_utils::CachePadded;
 use equivalent::Equivalent;
 
 use super::budget::Budget;
-use super::cause::{Listener, Weigher};
+use super::cause::{Cause, Listener, Weigher};
 use super::core::Core;
 use super::shard::{Found, Glance, Shard};
+use super::stats::{Counters, Event, Stats};
+use super::tick::Moment;
+use super::times::{At, Look, Rules, Times, Timetable};
 use super::writer::{After, Leaver, Writer};
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::epoch::{Domain, Guard};
-use crate::sync::gauge::Gauge;
 use crate::sync::lock::Mutex;
 
 /// What never exceeds the capacity.
@@ -41,17 +44,11 @@ pub(super) struct Engine<K, V> {
     pub(super) shards: Box<[CachePadded<Shard<K, V>>]>,
     /// How many entries of weight 0 a shard may have.
     pub(super) weightless: usize,
-    pub(super) panics: Panics,
+    pub(super) counters: Counters,
+    pub(super) times: Option<Times<K, V>>,
     capacity: AtomicU64,
     /// Taken by whoever changes the capacity.
     pub(super) resizing: Mutex<()>,
-}
-
-/// Panics that were contained.
-#[derive(Debug, Default)]
-pub(super) struct Panics {
-    pub(super) listener: Gauge,
-    pub(super) drops: Gauge,
 }
 
 /// A key's hash, spread over all bits.
@@ -87,20 +84,32 @@ pub(super) struct Parts<K, V> {
     pub(super) weightless: usize,
     pub(super) listener: Option<Listener<K, V>>,
     pub(super) weigher: Option<Weigher<K, V>>,
+    pub(super) rules: Rules<K, V>,
+    /// For how many entries the tables have room from the start.
+    pub(super) initial: usize,
 }
 
 impl<K, V> Engine<K, V> {
     pub(super) fn new(parts: Parts<K, V>) -> Self {
         let share = parts.capacity / parts.shards as u64;
-        let shard = |_| CachePadded::new(Shard::new(Core::new(&parts.domain, share)));
+        let times = parts.rules.start();
+        let most = usize::try_from(share).unwrap_or(usize::MAX);
+        let room = (parts.initial / parts.shards).min(most).max(4);
+        let shard = |_| {
+            let timetable = times.as_ref().map(|times| Timetable::new(times.moment()));
+            let core = Core::new(&parts.domain, share, timetable);
+            CachePadded::new(Shard::new(core, times.as_ref().map(Times::stamps), room))
+        };
+        let shards = (0..parts.shards).map(shard).collect();
         Self {
             mode: parts.mode,
             budget: Budget::new(parts.capacity),
             listener: parts.listener,
             weigher: parts.weigher,
-            shards: (0..parts.shards).map(shard).collect(),
+            shards,
             weightless: parts.weightless.div_ceil(parts.shards),
-            panics: Panics::default(),
+            counters: Counters::new(),
+            times,
             capacity: AtomicU64::new(parts.capacity),
             resizing: Mutex::new(()),
             domain: parts.domain,
@@ -122,9 +131,9 @@ impl<K, V> Engine<K, V> {
         self.capacity() / self.shards.len() as u64
     }
 
-    /// How many tokens a shard may keep to itself.
+    /// How many tokens a shard may keep to itself, twice over.
     pub(super) fn slack(&self) -> u64 {
-        self.share() / 64
+        self.share() / 128
     }
 
     #[inline(always)]
@@ -152,10 +161,142 @@ impl<K, V> Engine<K, V> {
         }
     }
 
+    /// The entry of this key, if it is not over; a use may move its deadline.
+    #[inline(always)]
+    pub(super) fn find_alive<'g, Q>(
+        &'g self,
+        hashed: Hashed,
+        glance: Option<Glance>,
+        key: &Q,
+        guard: &'g Guard,
+        is_use: bool,
+    ) -> Option<&'g (K, V)>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        let found = self.find(hashed, glance, key, guard)?;
+        if let Some(times) = &self.times {
+            self.look(times, hashed, &found, is_use)?;
+        }
+        if is_use {
+            found.node.touch();
+        }
+        Some(found.pair)
+    }
+
+    /// Whether an entry is not over.
+    fn look(
+        &self,
+        times: &Times<K, V>,
+        hashed: Hashed,
+        found: &Found<'_, K, V>,
+        is_use: bool,
+    ) -> Option<()> {
+        let shard = self.shard(hashed);
+        let stamps = shard.stamps.as_ref()?;
+        let (entry, pair) = (found.entry, found.pair);
+        // SAFETY: S1: the number was read from a place of the table.
+        let look = unsafe {
+            times.look(
+                At {
+                    stamps,
+                    entry,
+                    pair,
+                },
+                is_use,
+            )
+        };
+        match look {
+            Look::Over => None,
+            Look::Alive => Some(()),
+            Look::Sooner => {
+                self.reschedule(shard, found);
+                Some(())
+            }
+        }
+    }
+
+    /// A read moved an entry's deadline to an earlier time: the wheel is told, if it can be at once;
+    /// else it finds the entry later than it could, and reads do not return it meanwhile.
+    #[cold]
+    fn reschedule(&self, shard: &Shard<K, V>, found: &Found<'_, K, V>) {
+        if let Some(mut writer) = Writer::try_new(self, shard) {
+            writer.reschedule(found.entry);
+        }
+    }
+
+    /// What is left to the entry of this key: nothing where there is none, `None` inside where it
+    /// has no deadline.
+    pub(super) fn left(&self, hashed: Hashed, key: &K) -> Option<Option<Duration>>
+    where
+        K: Eq,
+    {
+        let (times, shard) = (self.times.as_ref()?, self.shard(hashed));
+        let guard = self.domain.pin();
+        let found = self.find(hashed, None, key, &guard)?;
+        let stamps = shard.stamps.as_ref()?;
+        // SAFETY: S1: the number was read from a place of the table.
+        let deadline = unsafe { stamps.deadline(found.entry) };
+        let now = times.now();
+        (!deadline.is_over(Moment::of(now))).then(|| deadline.left(now))
+    }
+
+    /// Holds the entry of this key: its shard and number.
+    pub(super) fn hold<Q>(&self, hashed: Hashed, key: &Q) -> Option<(usize, u32)>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        let at = hashed.shard(self.shards.len());
+        let mut writer = self.open(&self.shards[at]);
+        let found = writer.find_live(hashed.fingerprint(), key);
+        if let Some((_, entry)) = found {
+            writer.hold(entry);
+        }
+        writer.close();
+        found.map(|(_, entry)| (at, entry))
+    }
+
+    /// An entry that was read from a shard's table under a guard.
+    pub(super) fn pair_under<'g>(
+        &'g self,
+        shard: &'g Shard<K, V>,
+        entry: u32,
+        _guard: &'g Guard,
+    ) -> &'g (K, V) {
+        // SAFETY: S1: the number was read from a place under the guard.
+        let node = unsafe { shard.slab.node(entry) };
+        // SAFETY: S1: it was filled when its place was read, and the guard keeps it so.
+        unsafe { node.pair() }
+    }
+
+    /// Whether an entry that a reader found is over.
+    pub(super) fn is_over(&self, shard: &Shard<K, V>, entry: u32) -> bool {
+        let (Some(times), Some(stamps)) = (&self.times, &shard.stamps) else {
+            return false;
+        };
+        // SAFETY: S1: the number was read from a place of the table.
+        unsafe { stamps.deadline(entry) }.is_over(times.moment())
+    }
+
+    /// What was done so far.
+    pub(super) fn stats(&self) -> Stats {
+        let mut stats = self.counters.snapshot();
+        for shard in &self.shards {
+            stats.rejected_inserts += shard.gauges.refused.get();
+            let tally = self.open(shard).core.tally;
+            stats.inserts += tally.inserts;
+            stats.expired += tally.left[Cause::Expired as usize];
+            stats.explicit += tally.left[Cause::Explicit as usize];
+            stats.replaced += tally.left[Cause::Replaced as usize];
+            stats.size += tally.left[Cause::Size as usize];
+        }
+        stats
+    }
+
     /// The entry that somebody holds.
-    pub(super) fn held_pair(&self, hashed: Hashed, entry: u32) -> &(K, V) {
+    pub(super) fn held_pair(&self, shard: usize, entry: u32) -> &(K, V) {
         // SAFETY: S1: `hold` was told the number under the lock.
-        let node = unsafe { self.shard(hashed).slab.node(entry) };
+        let node = unsafe { self.shards[shard].slab.node(entry) };
         // SAFETY: S1: it is retired after the last release, which takes what borrows this.
         unsafe { node.pair() }
     }
@@ -214,7 +355,7 @@ impl<K, V> Engine<K, V> {
             listener(&pair.0, &pair.1, leaver.cause)
         }));
         if told.is_err() {
-            self.panics.listener.add(1);
+            self.counters.count(Event::ListenerPanic);
         }
     }
 
@@ -225,8 +366,18 @@ impl<K, V> Engine<K, V> {
         let value = catch_unwind(AssertUnwindSafe(|| drop(value)));
         let panics = u64::from(key.is_err()) + u64::from(value.is_err());
         if panics > 0 {
-            self.panics.drops.add(panics);
+            self.counters.count_many(Event::DropPanic, panics);
         }
+    }
+
+    /// Lets go of all that is over, and of all that nobody looks at.
+    pub(super) fn run_pending_tasks(&self) {
+        for shard in &self.shards {
+            let mut writer = self.open(shard);
+            writer.expire_all();
+            writer.close();
+        }
+        self.collect();
     }
 
     /// Lets go of all that nobody looks at any more, in every shard.
@@ -254,7 +405,8 @@ impl<K, V> Drop for Engine<K, V> {
     fn drop(&mut self) {
         for at in 0..self.shards.len() {
             let shard = &self.shards[at];
-            for entry in self.open(shard).drain() {
+            let left = self.open(shard).leavings();
+            for entry in left {
                 self.drop_pair(shard, entry);
             }
         }

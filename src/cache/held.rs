@@ -5,7 +5,6 @@ use core::ops::Deref;
 use std::sync::Arc;
 
 use super::Inner;
-use super::engine::Hashed;
 
 /// A held entry: it is not evicted, and counts, until this is dropped.
 ///
@@ -16,7 +15,7 @@ use super::engine::Hashed;
 /// A drop blocks on the shard's lock.
 pub struct Held<K: Send + Sync + 'static, V: Send + Sync + 'static, S = ahash::RandomState> {
     pub(super) cache: Arc<Inner<K, V, S>>,
-    pub(super) hashed: Hashed,
+    pub(super) shard: usize,
     pub(super) entry: u32,
 }
 
@@ -24,13 +23,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Held<K, V, S> {
     /// The entry's key.
     #[must_use]
     pub fn key(&self) -> &K {
-        &self.cache.engine.held_pair(self.hashed, self.entry).0
+        &self.cache.engine.held_pair(self.shard, self.entry).0
     }
 
     /// The entry's value; what `*held` is.
     #[must_use]
     pub fn value(&self) -> &V {
-        &self.cache.engine.held_pair(self.hashed, self.entry).1
+        &self.cache.engine.held_pair(self.shard, self.entry).1
     }
 }
 
@@ -45,12 +44,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Deref for Held<K, V,
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Clone for Held<K, V, S> {
     fn clone(&self) -> Self {
         let engine = &self.cache.engine;
-        let mut writer = engine.open(engine.shard(self.hashed));
+        let mut writer = engine.open(&engine.shards[self.shard]);
         writer.hold(self.entry);
         writer.close();
         Self {
             cache: Arc::clone(&self.cache),
-            hashed: self.hashed,
+            shard: self.shard,
             entry: self.entry,
         }
     }
@@ -59,7 +58,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Clone for Held<K, V,
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Drop for Held<K, V, S> {
     fn drop(&mut self) {
         let engine = &self.cache.engine;
-        let mut writer = engine.open(engine.shard(self.hashed));
+        let mut writer = engine.open(&engine.shards[self.shard]);
         writer.release(self.entry);
         writer.close();
     }

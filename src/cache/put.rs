@@ -1,19 +1,36 @@
 //! An entry comes in: under a new key, or in the place of another.
 #![allow(unsafe_code)] // fills an empty entry
 //!
+//! # Shape
+//! ```text
+//! weigh, ask for a term     outside the lock: the user's code
+//! lock                      find; room; a place in the table; fill; onto the rings; publish
+//! no room                   unlock, gather elsewhere, and again
+//! a computation of the key  unlock, wait for it, and again
+//! ```
+//!
 //! # Progress
-//! Blocks on the shard's lock; where the shard has no room, on the others', one after the other.
+//! Blocks on the shard's lock; where the shard has no room, on the others', one after the other;
+//! where the key is being computed, on that.
+//!
+//! # Checked by
+//! `loom-tests/cache.rs`; `proptests/cache.rs`.
+
+use std::sync::Arc;
 
 use super::budget::Reservation;
 use super::cause::Cause;
+use super::claims::{Kind, Line, Wait};
 use super::engine::{Engine, Hashed, Mode};
 use super::error::{Reason, Refused};
 use super::policy::Looks;
 use super::room::Short;
-use super::shard::SpareTable;
-use super::table::{Spot, Table};
+use super::shard::Shard;
+use super::table::Spot;
+use super::times::Term;
 use super::view::View;
 use super::writer::Writer;
+use crate::sync::park::block_on;
 
 /// After so many times others took the room that was made.
 const TRIES: usize = 8;
@@ -33,53 +50,161 @@ pub(super) enum Rule {
 pub(super) struct Job<K, V> {
     pub(super) hashed: Hashed,
     pub(super) rule: Rule,
-    pub(super) weight: u64,
-    /// There until it is in.
-    pair: Option<(K, V)>,
+    /// Both there until it is in.
+    key: Option<Key<K>>,
+    value: Option<V>,
+    /// Those who waited for the claim that ended as it came in.
+    line: Option<Arc<Line<V>>>,
+    weight: u64,
+    term: Option<Term>,
+    /// Whether the term is for an entry that replaces one.
+    term_of_update: bool,
+}
+
+/// A key that comes in.
+enum Key<K> {
+    Own(K),
+    /// Under this claim, which has it too.
+    Claimed(Arc<K>, u64),
+}
+
+impl<K> Key<K> {
+    fn get(&self) -> &K {
+        match self {
+            Self::Own(key) => key,
+            Self::Claimed(key, _) => key,
+        }
+    }
+}
+
+/// An entry is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    Inserted,
+    Replaced,
 }
 
 /// Why one attempt came to nothing.
-enum Stop {
+enum Stop<V> {
     Short(Short),
     Refused(Reason),
+    Wait(Wait<V>),
+    /// The entry that is to be replaced came or went: its term is another one.
+    OtherTerm,
 }
 
-impl From<Short> for Stop {
+impl<V> From<Short> for Stop<V> {
     fn from(short: Short) -> Self {
         Self::Short(short)
     }
 }
 
-impl<K: Eq, V> Engine<K, V> {
-    /// What an entry weighs: asked once, outside every lock.
-    pub(super) fn weight_of(&self, key: &K, value: &V) -> u64 {
-        self.weigher.as_ref().map_or(1, |weigh| weigh(key, value))
+impl<K, V> Job<K, V> {
+    fn new(hashed: Hashed, key: Key<K>, value: V, rule: Rule) -> Self {
+        Self {
+            hashed,
+            rule,
+            key: Some(key),
+            value: Some(value),
+            line: None,
+            weight: 1,
+            term: None,
+            term_of_update: false,
+        }
     }
 
-    /// Brings an entry in; says whether it replaced one.
+    fn key(&self) -> &K {
+        self.key.as_ref().expect("it is not in yet").get()
+    }
+
+    fn value(&self) -> &V {
+        self.value.as_ref().expect("it is not in yet")
+    }
+
+    fn refused(self, stop: Stop<V>) -> Refused<K, V> {
+        let Some(Key::Own(key)) = self.key else {
+            unreachable!("only what comes in under a claim has another key")
+        };
+        let value = self.value.expect("what was refused was not taken");
+        let reason = stop.reason();
+        Refused { key, value, reason }
+    }
+}
+
+impl<V> Stop<V> {
+    fn reason(self) -> Reason {
+        match self {
+            Self::Refused(reason) => reason,
+            _ => Reason::Contended,
+        }
+    }
+}
+
+/// What came of a value that was computed under a claim, which has ended if it is in.
+pub(super) struct PutClaimed<V> {
+    pub(super) result: Result<Put, Reason>,
+    pub(super) line: Option<Arc<Line<V>>>,
+}
+
+impl<K: Eq, V> Engine<K, V> {
+    /// Brings an entry in, waiting where its key is being computed.
     pub(super) fn put(
         &self,
         hashed: Hashed,
         key: K,
         value: V,
         rule: Rule,
-    ) -> Result<bool, Refused<K, V>> {
-        let weight = self.weight_of(&key, &value);
-        let mut job = Job {
-            hashed,
-            rule,
-            weight,
-            pair: Some((key, value)),
-        };
-        self.put_job(&mut job).map_err(|reason| {
-            let (key, value) = job.pair.take().expect("what was refused was not taken");
-            Refused { key, value, reason }
-        })
+    ) -> Result<Put, Refused<K, V>> {
+        let mut job = Job::new(hashed, Key::Own(key), value, rule);
+        loop {
+            match self.try_job(&mut job) {
+                Ok(put) => return Ok(put),
+                Err(Stop::Wait(wait)) => drop(block_on(wait)),
+                Err(stop) => return Err(job.refused(stop)),
+            }
+        }
     }
 
-    fn put_job(&self, job: &mut Job<K, V>) -> Result<bool, Reason> {
+    /// As `put`, for tasks.
+    pub(super) async fn put_async(
+        &self,
+        hashed: Hashed,
+        key: K,
+        value: V,
+        rule: Rule,
+    ) -> Result<Put, Refused<K, V>> {
+        let mut job = Job::new(hashed, Key::Own(key), value, rule);
+        loop {
+            match self.try_job(&mut job) {
+                Ok(put) => return Ok(put),
+                Err(Stop::Wait(wait)) => drop(wait.await),
+                Err(stop) => return Err(job.refused(stop)),
+            }
+        }
+    }
+
+    /// Brings in what was computed under a claim, and ends that; if refused, does neither.
+    pub(super) fn put_claimed(
+        &self,
+        hashed: Hashed,
+        claim: (Arc<K>, u64),
+        value: V,
+        rule: Rule,
+    ) -> PutClaimed<V> {
+        let key = Key::Claimed(claim.0, claim.1);
+        let mut job = Job::new(hashed, key, value, rule);
+        let result = self.try_job(&mut job).map_err(Stop::reason);
+        PutClaimed {
+            result,
+            line: job.line,
+        }
+    }
+
+    fn try_job(&self, job: &mut Job<K, V>) -> Result<Put, Stop<V>> {
+        self.weigh(job);
         if job.weight > self.capacity() {
-            return Err(Reason::TooHeavy);
+            self.shard(job.hashed).gauges.refused.add(1);
+            return Err(Stop::Refused(Reason::TooHeavy));
         }
         self.glance(job.hashed);
         let shard = self.shard(job.hashed);
@@ -87,32 +212,88 @@ impl<K: Eq, V> Engine<K, V> {
         for _ in 0..TRIES {
             let mut writer = self.open(shard);
             writer.core.credit += reservation.spend();
-            let result = writer.try_put(job);
-            if let Err(Stop::Refused(_)) = result {
-                writer.core.tally.refused += 1;
-            }
-            writer.close();
-            match result {
-                Ok(replaced) => return Ok(replaced),
-                Err(Stop::Refused(reason)) => return Err(reason),
-                Err(Stop::Short(short)) => self.gather(shard, short.need, &mut reservation)?,
+            match writer.try_put(job) {
+                Ok(put) => {
+                    writer.close();
+                    return Ok(put);
+                }
+                Err(stop) => {
+                    writer.close();
+                    self.after_stop(stop, shard, job, &mut reservation)?;
+                }
             }
         }
-        Err(Reason::Contended)
+        shard.gauges.refused.add(1);
+        Err(Stop::Refused(Reason::Contended))
+    }
+
+    /// Does what an attempt lacked, if it can be done.
+    fn after_stop(
+        &self,
+        stop: Stop<V>,
+        shard: &Shard<K, V>,
+        job: &mut Job<K, V>,
+        reservation: &mut Reservation<'_>,
+    ) -> Result<(), Stop<V>> {
+        let stop = match stop {
+            Stop::Short(short) => match self.gather(shard, short.need, reservation) {
+                Ok(()) => return Ok(()),
+                Err(reason) => Stop::Refused(reason),
+            },
+            Stop::OtherTerm => {
+                self.set_term(job, !job.term_of_update);
+                return Ok(());
+            }
+            stop => stop,
+        };
+        if let Stop::Refused(_) = stop {
+            shard.gauges.refused.add(1);
+        }
+        Err(stop)
+    }
+
+    /// Asks the user's code about the entry, outside every lock.
+    fn weigh(&self, job: &mut Job<K, V>) {
+        if let Some(weigh) = &self.weigher {
+            job.weight = weigh(job.key(), job.value());
+        }
+        if let Some(times) = &self.times {
+            let there = times.asks_of_updates() && self.left(job.hashed, job.key()).is_some();
+            self.set_term(job, there);
+        }
+    }
+
+    fn set_term(&self, job: &mut Job<K, V>, of_update: bool) {
+        if let Some(times) = &self.times {
+            let left = self.left(job.hashed, job.key()).flatten();
+            let left = of_update.then_some(left);
+            job.term = Some(times.term(job.key(), job.value(), left));
+            job.term_of_update = of_update;
+        }
     }
 }
 
 impl<K: Eq, V> Writer<'_, K, V> {
-    fn try_put(&mut self, job: &mut Job<K, V>) -> Result<bool, Stop> {
-        let key = &job.pair.as_ref().expect("it is not in yet").0;
+    fn try_put(&mut self, job: &mut Job<K, V>) -> Result<Put, Stop<V>> {
+        self.expire();
+        if let Some(Key::Own(key)) = &job.key {
+            if let Some(wait) = self.in_the_way(job.hashed, key, Kind::Compute) {
+                return Err(Stop::Wait(wait));
+            }
+        }
+        let key = job.key();
         let fingerprint = job.hashed.fingerprint();
         self.core.prefetch_for(fingerprint);
-        let found = self.find(fingerprint, key);
+        let found = self.find_live(fingerprint, key);
         match (job.rule, found) {
             (Rule::IfAbsent, Some(_)) | (Rule::IfPresent, None) => {
                 return Err(Stop::Refused(Reason::Occupancy));
             }
             _ => {}
+        }
+        let asks = self.asks_of_updates();
+        if job.term.is_some() && found.is_some() != job.term_of_update && asks {
+            return Err(Stop::OtherTerm);
         }
         let mut looks = Looks::new();
         let old = self.room_beside(found, job.weight, &mut looks)?;
@@ -121,13 +302,34 @@ impl<K: Eq, V> Writer<'_, K, V> {
         }
         let spot = self.spot_for(fingerprint, old)?;
         // SAFETY: S1: the slab of the shard that we have locked.
-        let entry = unsafe { self.core.take_empty(&self.shard.slab) };
+        let entry = unsafe { self.core.take_empty(self.shard) };
         let entry = entry.ok_or(Stop::Refused(Reason::TooMany))?;
-        let pair = job.pair.take().expect("it is not in yet");
+        let pair = self.take_pair(job);
         // SAFETY: S1 and S2: it was just given to us, and we hold the lock.
         unsafe { self.shard.slab.fill(entry, fingerprint, pair) };
-        self.enter(entry, job.weight, spot, old.map(|(_, old)| old));
-        Ok(old.is_some())
+        self.enter(entry, job, spot, old.map(|(_, old)| old));
+        Ok(if old.is_some() {
+            Put::Replaced
+        } else {
+            Put::Inserted
+        })
+    }
+
+    /// What comes in, with the end of the claim that it comes under.
+    fn take_pair(&mut self, job: &mut Job<K, V>) -> (K, V) {
+        let key = match job.key.take().expect("it is not in yet") {
+            Key::Own(key) => key,
+            Key::Claimed(key, number) => {
+                job.line = self.core.claims.remove(number);
+                Arc::into_inner(key).expect("the claim had the only other one")
+            }
+        };
+        (key, job.value.take().expect("it is not in yet"))
+    }
+
+    fn asks_of_updates(&self) -> bool {
+        let times = self.engine.times.as_ref();
+        times.is_some_and(|times| times.asks_of_updates())
     }
 
     /// Makes room, for which the entry that is to be replaced gives its own; says whether it is
@@ -157,7 +359,7 @@ impl<K: Eq, V> Writer<'_, K, V> {
         self.core.book.weight(old)
     }
 
-    fn room_for_weightless(&mut self, looks: &mut Looks) -> Result<(), Stop> {
+    fn room_for_weightless(&mut self, looks: &mut Looks) -> Result<(), Stop<V>> {
         while self.core.weightless >= self.engine.weightless {
             let evicted = self.evict(looks, true);
             evicted.ok_or(Stop::Refused(Reason::AllHeld))?;
@@ -166,7 +368,7 @@ impl<K: Eq, V> Writer<'_, K, V> {
     }
 
     /// Where the new word goes: in place of the old one, or to a free place.
-    fn spot_for(&mut self, fingerprint: u32, old: Option<(Spot, u32)>) -> Result<Spot, Stop> {
+    fn spot_for(&mut self, fingerprint: u32, old: Option<(Spot, u32)>) -> Result<Spot, Stop<V>> {
         if let Some((spot, _)) = old {
             return Ok(spot);
         }
@@ -179,7 +381,7 @@ impl<K: Eq, V> Writer<'_, K, V> {
 
     /// A window is full: a wider table spreads it, or else what stands in it is evicted.
     #[cold]
-    fn make_space_in_window(&mut self, fingerprint: u32) -> Result<Spot, Stop> {
+    fn make_space_in_window(&mut self, fingerprint: u32) -> Result<Spot, Stop<V>> {
         if self.table().places() / 4 < self.core.len + 1 {
             self.resize_table(2 * self.core.len);
             if let Some(spot) = self.table().free_spot(fingerprint) {
@@ -192,16 +394,20 @@ impl<K: Eq, V> Writer<'_, K, V> {
         let victim = victim.ok_or(Stop::Refused(Reason::AllHeld))?;
         self.remove(victim, Cause::Size);
         let spot = self.table().free_spot(fingerprint);
-        Ok(spot.expect("a word of the window was just freed"))
+        Ok(spot.expect("a place of the window was just freed"))
     }
 
     /// Publishes a filled entry.
-    fn enter(&mut self, entry: u32, weight: u64, spot: Spot, old: Option<u32>) {
+    fn enter(&mut self, entry: u32, job: &Job<K, V>, spot: Spot, old: Option<u32>) {
+        let weight = job.weight;
         if self.engine.weigher.is_some() {
             self.core.weigh(entry, weight);
         }
-        let fingerprint = self.fingerprint(entry);
+        let fingerprint = job.hashed.fingerprint();
         self.onto_the_rings(entry, old);
+        if let Some(term) = job.term {
+            self.schedule(entry, term);
+        }
         if let Some(old) = old {
             self.table().put(spot, entry);
             self.left(old, Cause::Replaced);
@@ -213,60 +419,6 @@ impl<K: Eq, V> Writer<'_, K, V> {
         self.core.credit -= weight;
         self.core.weight += weight;
         self.core.tally.inserts += 1;
-    }
-
-    fn uses(&self, entry: u32) -> u8 {
-        // SAFETY: S1: the number is from a word of the table.
-        unsafe { self.shard.slab.node(entry) }.uses()
-    }
-
-    fn grow_table_for(&mut self, entries: usize) {
-        if entries * 8 <= self.table().places() * 7 {
-            return;
-        }
-        let mut room = 2 * entries;
-        if self.engine.weigher.is_none() {
-            // An entry weighs 1: there will hardly be more of them than this shard's share.
-            let share = usize::try_from(self.engine.share()).unwrap_or(usize::MAX);
-            room = (16 * entries)
-                .min(share.saturating_add(share / 8))
-                .max(entries + entries / 8);
-        }
-        self.resize_table(room);
-    }
-
-    /// Copies the table to a wider or narrower one; leaves it where a window is too narrow there.
-    fn resize_table(&mut self, entries: usize) {
-        let least = Table::buckets_for(entries);
-        for buckets in [least, 2 * least, 4 * least] {
-            let next = self.empty_table(buckets);
-            let copied = self
-                .table()
-                .copy_to(next.get(), |entry| self.fingerprint(entry));
-            if copied.is_some() {
-                return self.publish(next);
-            }
-            self.core.spare.push(next);
-        }
-    }
-
-    /// A table of so many buckets, or of some more where one lies about.
-    fn empty_table(&mut self, buckets: usize) -> SpareTable {
-        let fits = |table: &SpareTable| (buckets..=2 * buckets).contains(&table.get().buckets());
-        let Some(at) = self.core.spare.iter().position(fits) else {
-            return SpareTable::new(Table::of(buckets));
-        };
-        let table = self.core.spare.swap_remove(at);
-        table.get().clear();
-        table
-    }
-
-    fn publish(&mut self, table: SpareTable) {
-        let old = self.shard.publish(table);
-        let bytes = old.get().bytes();
-        if self.core.old_tables.add(old, bytes) {
-            self.seal();
-        }
     }
 
     fn onto_the_rings(&mut self, entry: u32, old: Option<u32>) {

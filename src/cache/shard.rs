@@ -34,6 +34,7 @@ use equivalent::Equivalent;
 use super::core::Core;
 use super::slab::{Node, Slab};
 use super::table::{Spot, Table};
+use super::times::Stamps;
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicPtr, Ordering::*};
 use crate::sync::epoch::Guard;
@@ -44,7 +45,8 @@ use crate::sync::lock::Mutex;
 pub(super) struct Shard<K, V> {
     table: AtomicPtr<Table>,
     pub(super) slab: Slab<K, V>,
-    pub(super) core: CachePadded<Mutex<Core<K>>>,
+    pub(super) stamps: Option<Stamps>,
+    pub(super) core: CachePadded<Mutex<Core<K, V>>>,
     pub(super) gauges: CachePadded<Gauges>,
 }
 
@@ -56,6 +58,8 @@ pub(super) struct Gauges {
     pub(super) weight: Gauge,
     /// Of those that are held.
     pub(super) held: Gauge,
+    /// Inserts that were refused.
+    pub(super) refused: Gauge,
     /// Of those that left and that readers may still look at.
     pub(super) retained: Gauge,
 }
@@ -70,16 +74,18 @@ pub(super) struct Glance {
 
 /// A filled entry that a reader found, for as long as its guard lives.
 pub(super) struct Found<'g, K, V> {
+    pub(super) entry: u32,
     pub(super) node: &'g Node<K, V>,
     pub(super) pair: &'g (K, V),
 }
 
 impl<K, V> Shard<K, V> {
-    pub(super) fn new(core: Core<K>) -> Self {
-        let table = Box::new(Table::with_room_for(4));
+    pub(super) fn new(core: Core<K, V>, stamps: Option<Stamps>, room: usize) -> Self {
+        let table = Box::new(Table::with_room_for(room));
         Self {
             table: AtomicPtr::new(Box::into_raw(table)),
             slab: Slab::new(),
+            stamps,
             core: CachePadded::new(Mutex::new(core)),
             gauges: CachePadded::default(),
         }
@@ -144,7 +150,8 @@ impl<K, V> Shard<K, V> {
             let node = unsafe { self.slab.node(entry) };
             // SAFETY: H2: it was filled when its place was read, and the guard keeps it so.
             let pair = unsafe { node.pair() };
-            key.equivalent(&pair.0).then_some(Found { node, pair })
+            key.equivalent(&pair.0)
+                .then_some(Found { entry, node, pair })
         };
         if let Some(glance) = glance {
             let same = core::ptr::from_ref(table).addr() == glance.table;

@@ -2,7 +2,7 @@
 //!
 //! # Shape
 //! ```text
-//! Counters   Stripes<14>   a stripe of a thread:  [hits | misses | inserts | .. ]  112 of 128 bytes
+//! Counters   Stripes<14>   a thread's stripe:  [hits | misses | inserts | .. ]  112 of 128 bytes
 //!    |
 //!    +- snapshot() ──> Stats { hits, misses, .. }      plain numbers
 //! ```
@@ -12,8 +12,9 @@
 //!   it had some time during the call, and numbers need not fit each other.
 //!
 //! # Progress
-//! Counting is wait-free: a load and a store on a line of the thread's own; a `fetch_add` where more
-//! threads live than there are stripes. A snapshot is wait-free, a load for each stripe and number.
+//! Counting is wait-free: a load and a store on a line of the thread's own; a `fetch_add` where
+//! more threads live than there are stripes. A snapshot is wait-free, a load for each stripe and
+//! number.
 //!
 //! # Checked by
 //! The tests below and those of `sync/stripes.rs`.
@@ -126,8 +127,8 @@ impl fmt::Debug for Counters {
 /// What a cache has done since it was made.
 ///
 /// # Consistency
-/// Exact for what happens before the snapshot is taken, as by a join. While others work, each number
-/// is one that it had during the call; they need not fit each other.
+/// Exact for what happens before the snapshot is taken, as by a join. While others work, each
+/// number is one that it had during the call; they need not fit each other.
 ///
 /// ```
 /// use mapless::cache::Stats;

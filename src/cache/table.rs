@@ -319,6 +319,21 @@ impl Table {
         Some(())
     }
 
+    /// What stands at a place, for whoever walks through the table; none behind the last.
+    pub(super) fn at(&self, bucket: usize, place: usize) -> Option<Option<u32>> {
+        Some(self.buckets.get(bucket)?.entry(place))
+    }
+
+    /// The place after this one.
+    pub(super) fn following(bucket: usize, place: usize) -> (usize, usize) {
+        let next = place + 1;
+        if next == PLACES {
+            (bucket + 1, 0)
+        } else {
+            (bucket, next)
+        }
+    }
+
     /// The entries in this bucket, for whoever walks through the table; none behind the last.
     pub(super) fn bucket(&self, bucket: usize) -> Option<impl Iterator<Item = u32> + '_> {
         let bucket = self.buckets.get(bucket)?;

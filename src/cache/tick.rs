@@ -12,8 +12,8 @@
 //! # Invariants
 //! * K1  An entry is over from the first tick on that begins at its deadline or later: so it is
 //!   never over before its deadline, and always from one tick after it on.
-//! * K2  Where that cannot be said in 32 bits, an entry is over early: by one tick if its deadline's
-//!   low half is 0; at 248 days if it is farther ahead.
+//! * K2  Where that cannot be said in 32 bits, an entry is over early: by one tick if its
+//!   deadline's low half is 0; at 248 days if it is farther ahead.
 //! * K3  A deadline that passed is told from one ahead for 248 days. Whoever keeps entries longer
 //!   than that has to take them out before.
 //!
@@ -73,8 +73,8 @@ impl Tick {
 
     /// The deadline of what at `now` has `left` to live.
     ///
-    /// Nothing left is over at once, within the same tick. What reaches beyond the clock's end or 248
-    /// days ahead is over by then.
+    /// Nothing left is over at once, within the same tick. What reaches beyond the clock's end or
+    /// 248 days ahead is over by then.
     #[inline]
     pub(crate) fn after(now: Duration, left: Duration) -> Self {
         let begun = Moment::of(now);

@@ -24,8 +24,9 @@ use core::mem;
 use equivalent::Equivalent;
 
 use super::cause::Cause;
+use super::claims::{ClaimId, Kind, Wait};
 use super::core::{Core, Hold};
-use super::engine::{Engine, Mode};
+use super::engine::{Engine, Hashed, Mode};
 use super::policy::{Looks, Step, WEIGHTLESS};
 use super::shard::Shard;
 use super::table::{Spot, Table};
@@ -36,7 +37,7 @@ use crate::sync::lock::MutexGuard;
 pub(super) struct Writer<'a, K, V> {
     pub(super) engine: &'a Engine<K, V>,
     pub(super) shard: &'a Shard<K, V>,
-    pub(super) core: MutexGuard<'a, Core<K>>,
+    pub(super) core: MutexGuard<'a, Core<K, V>>,
     /// Unlinked, and not told yet.
     untold: Vec<Leaver>,
 }
@@ -67,6 +68,16 @@ impl<'a, K, V> Writer<'a, K, V> {
         }
     }
 
+    /// Without waiting for the lock.
+    pub(super) fn try_new(engine: &'a Engine<K, V>, shard: &'a Shard<K, V>) -> Option<Self> {
+        Some(Self {
+            engine,
+            shard,
+            core: shard.core.try_lock()?,
+            untold: Vec::new(),
+        })
+    }
+
     /// Frees the lock, tells what left, and drops what nobody looks at any more.
     #[inline]
     pub(super) fn close(self) {
@@ -91,10 +102,10 @@ impl<'a, K, V> Writer<'a, K, V> {
         self.settle();
     }
 
-    /// For the end of the cache: all entries that hold a pair.
-    pub(super) fn drain(&mut self) -> Vec<u32> {
-        let mut all: Vec<u32> = self.core.limbo.drain().collect();
-        all.extend((0..).map_while(|at| self.table().bucket(at)).flatten());
+    /// For the end of the cache: all entries that have a pair.
+    pub(super) fn leavings(&mut self) -> Vec<u32> {
+        let mut all = self.entries();
+        all.extend(self.core.limbo.drain());
         all
     }
 
@@ -144,6 +155,20 @@ impl<'a, K, V> Writer<'a, K, V> {
     fn limit(&self, entry: u32) -> u8 {
         // SAFETY: S1 as above.
         unsafe { self.shard.slab.node(entry) }.limit()
+    }
+
+    /// The claim of this key that stands in the way, to be waited for without the lock.
+    pub(super) fn in_the_way<Q>(&mut self, hashed: Hashed, key: &Q, least: Kind) -> Option<Wait<V>>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        if self.core.claims.is_empty() {
+            return None;
+        }
+        let shard = core::ptr::from_ref(self.shard).addr();
+        let (number, line) = self.core.claims.in_the_way(hashed, key, least)?;
+        let id = ClaimId { shard, number };
+        Some(Wait { id, line })
     }
 
     /// Takes the entry off the rings and out of the table.
@@ -209,6 +234,7 @@ impl<'a, K, V> Writer<'a, K, V> {
     /// An entry's word is gone, or names its successor.
     pub(super) fn left(&mut self, entry: u32, cause: Cause) {
         self.core.tally.left[cause as usize] += 1;
+        self.unschedule(entry);
         if self.limit(entry) == WEIGHTLESS {
             self.core.weightless -= 1;
         }
@@ -305,6 +331,8 @@ impl<'a, K, V> Writer<'a, K, V> {
             Hold::NONE
         });
         hold.count += 1;
+        // SAFETY: S1: the number is from a place of the table.
+        unsafe { self.shard.slab.node(entry) }.touch();
     }
 
     /// One hold less; the last one lets a removed entry go, and gives the policy back the others.

@@ -37,6 +37,42 @@ pub(crate) fn own_number() -> Option<usize> {
     imp::own_number()
 }
 
+/// What this thread is in the middle of, by number: for whoever would otherwise wait for itself.
+#[cfg(feature = "cache")]
+pub(crate) mod inside {
+    use core::cell::RefCell;
+
+    #[cfg(all(loom, feature = "loom"))]
+    use loom::thread_local;
+    #[cfg(all(shuttle, feature = "shuttle", not(all(loom, feature = "loom"))))]
+    use shuttle::thread_local;
+    #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
+    use std::thread_local;
+
+    thread_local! {
+        static INSIDE: RefCell<Vec<(usize, u64)>> = RefCell::new(Vec::new());
+    }
+
+    /// Ends with its drop.
+    pub(crate) struct Inside(());
+
+    /// This thread is in the middle of `what` until the drop.
+    pub(crate) fn enter(what: (usize, u64)) -> Inside {
+        INSIDE.with(|inside| inside.borrow_mut().push(what));
+        Inside(())
+    }
+
+    pub(crate) fn is_inside(what: (usize, u64)) -> bool {
+        INSIDE.with(|inside| inside.borrow().contains(&what))
+    }
+
+    impl Drop for Inside {
+        fn drop(&mut self) {
+            INSIDE.with(|inside| inside.borrow_mut().pop());
+        }
+    }
+}
+
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 mod imp {
     use core::cell::Cell;

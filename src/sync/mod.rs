@@ -8,6 +8,7 @@
 //! local    thread_number()          a small number for this thread; perhaps its own
 //! stripes  Stripes                  counters that no decision reads
 //! gauge    Gauge                    a figure that no protocol depends on
+//! park     block_on                 a thread that waits for a future
 //! hint     prefetch                 a word to the processor
 //! epoch    Domain, Guard, Limbo     who may still be looking, and what waits for them
 //! ```
@@ -16,17 +17,22 @@
 //! operation is counted), and otherwise the standard library. A check in `ci/` fails on a bypass.
 //!
 //! # Checked by
-//! `loom-tests/epoch.rs`; `loom-tests/numbers.rs`; `loom-tests/litmus` (what the checker itself sees).
+//! `loom-tests/epoch.rs`; `loom-tests/numbers.rs`; `loom-tests/litmus` (what the checker itself
+//! sees).
 
 pub(crate) mod atomic;
 pub(crate) mod cell;
 pub(crate) mod epoch;
+#[cfg(feature = "cache")]
 pub(crate) mod gauge;
+#[cfg(feature = "cache")]
 pub(crate) mod hint;
 pub(crate) mod local;
 pub(crate) mod lock;
 #[cfg_attr(all(shuttle, feature = "shuttle"), allow(dead_code))] // `local` counts for itself there
 pub(crate) mod numbers;
+#[cfg(feature = "cache")]
+pub(crate) mod park;
 #[cfg(feature = "cache")]
 pub(crate) mod stripes;
 

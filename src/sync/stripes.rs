@@ -12,8 +12,8 @@
 //!   one another in order (HEIR, `numbers.rs`): so a load and a store lose nothing.
 //! * C2  A sum is exact when everything that was counted happens before it.
 //!
-//! The atomics are core's own and so invisible to loom and shuttle, and not counted: no decision reads
-//! them, nothing is published by them, and a model of what is counted would only be longer for them.
+//! The atomics are core's own and so invisible to loom and shuttle, and not counted: no decision
+//! reads them, nothing is published by them, and models would only be longer for them.
 //!
 //! # Progress
 //! `add` is wait-free; a sum is wait-free, one load a stripe.
@@ -34,9 +34,9 @@ const MAX_OWN: usize = 64;
 
 /// `N` counters, striped.
 ///
-/// There are four stripes for each processor that the process may use, rounded up to a power of two,
-/// but from 4 to 64, that only their owners write: more threads than that seldom run at a time,
-/// and more that live are welcome to the shared stripes, of which there are a quarter as many.
+/// There are four stripes that only their owners write for each processor that the process may use,
+/// rounded up to a power of two, but from 4 to 64. More threads than that seldom run at a time,
+/// and those that live are welcome to the shared stripes, of which there are a quarter as many.
 #[derive(Debug)]
 pub(crate) struct Stripes<const N: usize> {
     own: Box<[Stripe<N>]>,

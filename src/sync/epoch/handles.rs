@@ -58,3 +58,14 @@ fn find_or_register(handles: &RefCell<Vec<Entry>>, domain: &Arc<Inner>) -> RawGu
     entries.swap(0, place);
     entries[0].handle.pin()
 }
+
+/// Whether this thread is pinned in a domain.
+#[cfg(feature = "cache")]
+pub(super) fn is_pinned(domain: &Arc<Inner>) -> bool {
+    let pinned = HANDLES.try_with(|handles| {
+        let handles = handles.borrow();
+        let mut own = handles.iter().filter(|entry| entry.id == domain.id);
+        own.any(|entry| entry.handle.is_pinned())
+    });
+    pinned.unwrap_or(false)
+}

@@ -168,6 +168,12 @@ impl Domain {
         }
     }
 
+    /// Whether this thread has a guard of the domain. Under loom's seam nobody keeps account of that.
+    #[cfg(feature = "cache")]
+    pub(crate) fn is_pinned_here(&self) -> bool {
+        handles::is_pinned(&self.inner)
+    }
+
     /// Has `ripe` marked once every guard that lives now is gone.
     fn defer_mark(&self, ripe: Arc<Ripe>, guard: &Guard) {
         self.check(guard);
@@ -308,6 +314,11 @@ mod choice {
     }
 
     impl RawHandle {
+        #[cfg(feature = "cache")]
+        pub(super) fn is_pinned(&self) -> bool {
+            matches!(self, Self::Real(handle) if handle.is_pinned())
+        }
+
         pub(super) fn pin(&self) -> RawGuard {
             match self {
                 Self::Real(handle) => RawGuard::Real(handle.pin()),

@@ -1,0 +1,63 @@
+//! A shard's table grows: copied, published, retired, and used again once nobody looks.
+#![allow(unsafe_code)] // asks the slab under the lock
+
+use super::shard::SpareTable;
+use super::table::Table;
+use super::writer::Writer;
+
+impl<K, V> Writer<'_, K, V> {
+    pub(super) fn uses(&self, entry: u32) -> u8 {
+        // SAFETY: S1: the number is from a place of the table.
+        unsafe { self.shard.slab.node(entry) }.uses()
+    }
+
+    /// Sees to it that so many entries find room.
+    pub(super) fn grow_table_for(&mut self, entries: usize) {
+        if entries * 8 <= self.table().places() * 7 {
+            return;
+        }
+        let mut room = 2 * entries;
+        if self.engine.weigher.is_none() {
+            // An entry weighs 1: there will hardly be more of them than this shard's share.
+            let share = usize::try_from(self.engine.share()).unwrap_or(usize::MAX);
+            let most = share.saturating_add(share / 8);
+            room = (16 * entries).min(most).max(entries + entries / 8);
+        }
+        self.resize_table(room);
+    }
+
+    /// Copies the table to a wider or narrower one; leaves it where a window is too narrow there.
+    pub(super) fn resize_table(&mut self, entries: usize) {
+        let least = Table::buckets_for(entries);
+        for buckets in [least, 2 * least, 4 * least] {
+            let next = self.empty_table(buckets);
+            let copied = self
+                .table()
+                .copy_to(next.get(), |entry| self.fingerprint(entry));
+            if copied.is_some() {
+                return self.publish(next);
+            }
+            self.core.spare.push(next);
+        }
+    }
+
+    /// A table of so many buckets, or of some more where one lies about.
+    fn empty_table(&mut self, buckets: usize) -> SpareTable {
+        let fits = |table: &SpareTable| (buckets..=2 * buckets).contains(&table.get().buckets());
+        let Some(at) = self.core.spare.iter().position(fits) else {
+            return SpareTable::new(Table::of(buckets));
+        };
+        let table = self.core.spare.swap_remove(at);
+        table.get().clear();
+        table
+    }
+
+    /// Has everybody find another table.
+    pub(super) fn publish(&mut self, table: SpareTable) {
+        let old = self.shard.publish(table);
+        let bytes = old.get().bytes();
+        if self.core.old_tables.add(old, bytes) {
+            self.seal();
+        }
+    }
+}
