@@ -45,6 +45,8 @@ pub(super) struct Engine<K, V> {
     pub(super) shards: Box<[CachePadded<Shard<K, V>>]>,
     /// How many entries of weight 0 a shard may have.
     pub(super) weightless: usize,
+    /// What is refused counts as one that came in and left at once.
+    pub(super) evicts_refused: bool,
     pub(super) counters: Counters,
     pub(super) times: Option<Times<K, V>>,
     capacity: AtomicU64,
@@ -86,6 +88,7 @@ pub(super) struct Parts<K, V> {
     pub(super) listener: Option<Listener<K, V>>,
     pub(super) weigher: Option<Weigher<K, V>>,
     pub(super) rules: Rules<K, V>,
+    pub(super) evicts_refused: bool,
     /// For how many entries the tables have room from the start.
     pub(super) initial: usize,
 }
@@ -109,6 +112,7 @@ impl<K, V> Engine<K, V> {
             weigher: parts.weigher,
             shards,
             weightless: parts.weightless.div_ceil(parts.shards),
+            evicts_refused: parts.evicts_refused,
             counters: Counters::new(),
             times,
             capacity: AtomicU64::new(parts.capacity),
@@ -346,16 +350,19 @@ impl<K, V> Engine<K, V> {
     }
 
     fn tell(&self, shard: &Shard<K, V>, leaver: &Leaver) {
-        let Some(listener) = &self.listener else {
-            return;
-        };
         // SAFETY: S1: the number was ours under the lock.
         let node = unsafe { shard.slab.node(leaver.entry) };
         // SAFETY: S1: it is not retired before it was told.
         let pair = unsafe { node.pair() };
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            listener(&pair.0, &pair.1, leaver.cause)
-        }));
+        self.tell_of(&pair.0, &pair.1, leaver.cause);
+    }
+
+    /// Tells the listener, if there is one, of an entry that left.
+    pub(super) fn tell_of(&self, key: &K, value: &V, cause: Cause) {
+        let Some(listener) = &self.listener else {
+            return;
+        };
+        let told = catch_unwind(AssertUnwindSafe(|| listener(key, value, cause)));
         if told.is_err() {
             self.counters.count(Event::ListenerPanic);
         }
