@@ -13,8 +13,9 @@ use equivalent::Equivalent;
 use super::budget::Budget;
 use super::cause::{Cause, Listener, Weigher};
 use super::core::Core;
-use super::shard::{Found, Glance, Shard};
+use super::shard::{Found, Shard};
 use super::stats::{Counters, Event, Stats};
+use super::table::LEAST_ROOM;
 use super::tick::Moment;
 use super::times::{At, Look, Rules, Times, Timetable};
 use super::writer::{After, Leaver, Writer};
@@ -97,7 +98,7 @@ impl<K, V> Engine<K, V> {
         let share = parts.capacity / parts.shards as u64;
         let times = parts.rules.start();
         let most = usize::try_from(share).unwrap_or(usize::MAX);
-        let room = (parts.initial / parts.shards).min(most).max(4);
+        let room = (parts.initial / parts.shards).min(most).max(LEAST_ROOM);
         let shard = |_| {
             let timetable = times.as_ref().map(|times| Timetable::new(times.moment()));
             let core = Core::new(&parts.domain, share, timetable);
@@ -150,7 +151,6 @@ impl<K, V> Engine<K, V> {
     pub(super) fn find<'g, Q>(
         &'g self,
         hashed: Hashed,
-        glance: Option<Glance>,
         key: &Q,
         guard: &'g Guard,
     ) -> Option<Found<'g, K, V>>
@@ -159,10 +159,7 @@ impl<K, V> Engine<K, V> {
     {
         self.domain.check(guard);
         // SAFETY: S1: just checked.
-        unsafe {
-            self.shard(hashed)
-                .find(hashed.fingerprint(), glance, key, guard)
-        }
+        unsafe { self.shard(hashed).find(hashed.fingerprint(), key, guard) }
     }
 
     /// The entry of this key, if it is not over; a use may move its deadline.
@@ -170,7 +167,6 @@ impl<K, V> Engine<K, V> {
     pub(super) fn find_alive<'g, Q>(
         &'g self,
         hashed: Hashed,
-        glance: Option<Glance>,
         key: &Q,
         guard: &'g Guard,
         is_use: bool,
@@ -178,7 +174,7 @@ impl<K, V> Engine<K, V> {
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let found = self.find(hashed, glance, key, guard)?;
+        let found = self.find(hashed, key, guard)?;
         if let Some(times) = &self.times {
             self.look(times, hashed, &found, is_use)?;
         }
@@ -237,7 +233,7 @@ impl<K, V> Engine<K, V> {
     {
         let (times, shard) = (self.times.as_ref()?, self.shard(hashed));
         let guard = self.domain.pin();
-        let found = self.find(hashed, None, key, &guard)?;
+        let found = self.find(hashed, key, &guard)?;
         let stamps = shard.stamps.as_ref()?;
         // SAFETY: S1: the number was read from a place of the table.
         let deadline = unsafe { stamps.deadline(found.entry) };
@@ -305,10 +301,16 @@ impl<K, V> Engine<K, V> {
         unsafe { node.pair() }
     }
 
-    /// Where a key seems to be, before one pins or locks.
+    /// A word to the processor, before one pins or locks.
     #[inline(always)]
-    pub(super) fn glance(&self, hashed: Hashed) -> Option<Glance> {
-        self.shard(hashed).glance(hashed.fingerprint())
+    pub(super) fn prefetch(&self, hashed: Hashed) {
+        self.shard(hashed).prefetch(hashed.fingerprint());
+    }
+
+    /// As `prefetch`, of the entry that the home seems to name.
+    #[inline(always)]
+    pub(super) fn prefetch_entry(&self, hashed: Hashed) {
+        self.shard(hashed).prefetch_entry(hashed.fingerprint());
     }
 
     pub(super) fn open<'a>(&'a self, shard: &'a Shard<K, V>) -> Writer<'a, K, V> {

@@ -11,7 +11,7 @@ use super::claims::{Kind, Wait};
 use super::engine::{Engine, Hashed};
 use super::shard::Shard;
 use super::shard::SpareTable;
-use super::table::Table;
+use super::table::{LEAST_ROOM, Table};
 use super::writer::Writer;
 use crate::sync::park::block_on;
 
@@ -64,9 +64,9 @@ impl<K: Eq, V> Engine<K, V> {
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let glance = self.glance(hashed);
+        self.prefetch(hashed);
         let guard = self.domain.pin();
-        let found = self.find(hashed, glance, key, &guard);
+        let found = self.find(hashed, key, &guard);
         // What a read does not find is not asked about; the lock has the last word on it.
         let answer = match &found {
             Some(found) => match of(&found.pair.0, &found.pair.1) {
@@ -160,7 +160,7 @@ impl<K, V> Writer<'_, K, V> {
     /// Removes all entries: they are out of sight at once, by an empty table.
     fn remove_all(&mut self) {
         let all = self.entries();
-        self.publish(SpareTable::new(Table::with_room_for(4)));
+        self.publish(SpareTable::new(Table::with_room_for(LEAST_ROOM)));
         self.core.policy.clear();
         self.core.len = 0;
         for entry in all {
