@@ -166,7 +166,7 @@ where
     {
         let guard = self.cache.pin();
         let engine = &self.cache.inner.engine;
-        let found = engine.find_alive(hashed, engine.glance(hashed), &Lookup(key), &guard, true);
+        let found = engine.find_alive(hashed, &Lookup(key), &guard, true);
         let (key, value) = found?;
         Some(Entry::found(Arc::clone(key), value.clone()))
     }
