@@ -9,6 +9,7 @@ use super::policy::{Links, NONE, Policy};
 use super::shard::{Shard, SpareTable};
 use super::slab::Slab;
 use super::times::Timetable;
+use super::writer::Leaver;
 use crate::sync::epoch::{Domain, Limbo};
 
 /// The state of a shard that only the holder of its lock looks at.
@@ -33,6 +34,8 @@ pub(super) struct Core<K, V> {
     pub(super) len: usize,
     pub(super) weightless: usize,
     pub(super) tally: Tally,
+    /// Unlinked, and not told yet, since a panic came between.
+    pub(super) backlog: Vec<Leaver>,
     free: u32,
     next: u32,
     room: u32,
@@ -110,6 +113,7 @@ impl<K, V> Core<K, V> {
             len: 0,
             weightless: 0,
             tally: Tally::default(),
+            backlog: Vec::new(),
             free: NONE,
             next: 0,
             room: 0,

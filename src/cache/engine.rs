@@ -15,6 +15,7 @@ use super::cause::{Cause, Listener, Weigher};
 use super::core::Core;
 use super::shard::{Found, Shard};
 use super::stats::{Counters, Event, Stats};
+use super::table::LEAST_ROOM;
 use super::tick::Moment;
 use super::times::{At, Look, Rules, Times, Timetable};
 use super::writer::{After, Leaver, Writer};
@@ -93,7 +94,7 @@ impl<K, V> Engine<K, V> {
         let share = parts.capacity / parts.shards as u64;
         let times = parts.rules.start();
         let most = usize::try_from(share).unwrap_or(usize::MAX);
-        let room = (parts.initial / parts.shards).min(most).max(4);
+        let room = (parts.initial / parts.shards).min(most).max(LEAST_ROOM);
         let shard = |_| {
             let timetable = times.as_ref().map(|times| Timetable::new(times.moment()));
             let core = Core::new(&parts.domain, share, timetable);

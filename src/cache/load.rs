@@ -273,9 +273,10 @@ impl<'a, K: Eq, V> Claimed<'a, K, V> {
 
     fn end(&mut self, outcome: impl FnOnce() -> Outcome<V>) {
         let mut writer = self.engine.open(self.engine.shard(self.hashed));
-        let line = writer.core.claims.remove(self.number);
+        let (key, line) = writer.core.claims.remove(self.number);
         writer.close();
         self.tell(line, outcome);
+        drop(key); // the user's code, where it is the last one
     }
 }
 

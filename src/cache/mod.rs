@@ -98,7 +98,7 @@ use equivalent::Equivalent;
 /// # Progress
 /// | methods | |
 /// |---|---|
-/// | `get_in`, `peek_in`, `get_many_in` | wait-free: at most 8 buckets of 12 places; an entry with a tag of its own bucket is asked for its key |
+/// | `get_in`, `peek_in`, `get_many_in` | wait-free: at most 16 buckets of 12 places; an entry with a tag of its own bucket is asked for its key |
 /// | `get`, `peek`, `contains_key`, `get_many`, `iter_in` | lock-free: they pin (`iter_in` walks) |
 /// | `insert`, `insert_if_absent`, `replace`, `remove`, `invalidate`, `remove_if`, `hold`, dropping a `Held` | block on the shard's lock; without room there, on one other shard's after the other; where the key is being [computed](Self::compute), on that |
 /// | `insert_wait` | blocks, beside that, on readers' guards (in [`Mode::Live`]) |
@@ -472,7 +472,8 @@ where
     /// As [`insert`](Self::insert), if the key is there.
     ///
     /// # Errors
-    /// As `insert`, and with [`Reason::Occupancy`] if the key is not there.
+    /// As `insert`, and with [`Reason::Occupancy`] if the key is not there, or was what had to leave
+    /// for the room.
     pub fn replace(&self, key: K, value: V) -> Result<(), Refused<K, V>> {
         self.put(key, value, Rule::IfPresent)
     }

@@ -11,7 +11,7 @@ use super::claims::{Kind, Wait};
 use super::engine::{Engine, Hashed};
 use super::shard::Shard;
 use super::shard::SpareTable;
-use super::table::Table;
+use super::table::{LEAST_ROOM, Table};
 use super::writer::Writer;
 use crate::sync::park::block_on;
 
@@ -141,7 +141,7 @@ impl<K, V> Writer<'_, K, V> {
     /// Removes all entries: they are out of sight at once, by an empty table.
     fn remove_all(&mut self) {
         let all = self.entries();
-        self.publish(SpareTable::new(Table::with_room_for(4)));
+        self.publish(SpareTable::new(Table::with_room_for(LEAST_ROOM)));
         self.core.policy.clear();
         self.core.len = 0;
         for entry in all {

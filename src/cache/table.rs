@@ -4,11 +4,13 @@
 //! # Shape
 //! ```text
 //! bucket  [tags 8 x 8][tags 4 x 8 | passed 32][entry, or 0: 12 x 32]     64 bytes
-//! home    fingerprint * buckets >> 32; the window is the home and the seven that follow it
+//! home    fingerprint * buckets >> 32; the number of buckets is odd
+//! window  the home and 15 more, each 1, 2, 4, .. or 128 buckets after the one before, by three
+//!         bits of the fingerprint: whose homes are full do not crowd the same buckets next to them
 //! tag     the fingerprint's low byte, or 1 for 0; a place without a tag is free
 //! ```
 //! All tags of a bucket are compared at once, without a branch for each. `passed` counts the entries
-//! whose home is here or before and whose place is behind: a read goes on only where something
+//! whose window leads through here to their place: a read goes on only where something
 //! has passed. There are no tombstones.
 //!
 //! # Invariants
@@ -25,7 +27,7 @@
 //! | WORD | `Table::put` | `Bucket::entry` | the entry's chunk, key and value        |
 //!
 //! # Progress
-//! `find` is wait-free: at most eight buckets.
+//! `find` is wait-free: at most 16 buckets.
 //!
 //! # Checked by
 //! `loom-tests/cache.rs` (T2, T4, WORD); `proptests/cache.rs`.
@@ -40,8 +42,10 @@ use crate::sync::cell::Canary;
 
 /// Places in a bucket.
 pub(super) const PLACES: usize = tags::TAGS;
+/// A table has room for so many entries, or more.
+pub(super) const LEAST_ROOM: usize = if SMALL { 1 } else { 4 };
 /// Buckets in a window.
-pub(super) const WINDOW: usize = if SMALL { 2 } else { 8 };
+pub(super) const WINDOW: usize = if SMALL { 2 } else { 16 };
 
 #[derive(Debug)]
 #[repr(align(64))]
@@ -177,14 +181,17 @@ impl Table {
     /// S1: `bucket` is what `home` or `after` said.
     #[inline(always)]
     unsafe fn line(&self, bucket: usize) -> &Bucket {
-        // SAFETY: S1: a 32-bit part of what there is, or what follows that, round and round.
+        // SAFETY: S1: a 32-bit part of what there is, or a remainder of that.
         unsafe { self.buckets.get_unchecked(bucket) }
     }
 
+    /// The bucket after this one, in the window of this fingerprint.
     #[inline(always)]
-    fn after(&self, bucket: usize) -> usize {
-        let next = bucket + 1;
-        if next == self.buckets.len() { 0 } else { next }
+    fn after(&self, bucket: usize, fingerprint: u32) -> usize {
+        // The steps are powers of two, and the number of buckets is odd: no window meets one twice
+        // before it met all.
+        let (next, all) = (bucket + (1 << (fingerprint >> 8 & 7)), self.buckets.len());
+        if next < all { next } else { next % all }
     }
 
     /// The first entry in this fingerprint's window that has its tag and that `is_it`.
@@ -209,7 +216,7 @@ impl Table {
             if tags[1] >> 32 == 0 {
                 return None;
             }
-            bucket = self.after(bucket);
+            bucket = self.after(bucket, fingerprint);
         }
         None
     }
@@ -234,7 +241,8 @@ impl Table {
     /// The first free place in the window of this fingerprint. Under the lock.
     pub(super) fn free_spot(&self, fingerprint: u32) -> Option<Spot> {
         self.window(fingerprint).find_map(|bucket| {
-            let place = Places::with(self.buckets[bucket].tags(), 0).next()?;
+            let mut free = Places::with(self.buckets[bucket].tags(), 0);
+            let place = free.find(|&place| place < PLACES)?;
             Some(Spot { bucket, place })
         })
     }
@@ -247,7 +255,8 @@ impl Table {
 
     fn window(&self, fingerprint: u32) -> impl Iterator<Item = usize> + use<'_> {
         let first = Some(self.home(fingerprint));
-        let all = core::iter::successors(first, |&bucket| Some(self.after(bucket)));
+        let all =
+            core::iter::successors(first, move |&bucket| Some(self.after(bucket, fingerprint)));
         all.take(WINDOW.min(self.buckets.len()))
     }
 
@@ -294,7 +303,7 @@ impl Table {
     /// How many buckets a copy with room for so many entries has at least.
     pub(super) fn buckets_for(entries: usize) -> usize {
         let places = entries + entries / 4; // a load of at most 0.8
-        places.div_ceil(PLACES).max(1)
+        places.div_ceil(PLACES) | 1
     }
 
     pub(super) fn buckets(&self) -> usize {

@@ -1,8 +1,10 @@
 //! Which of a bucket's tags are a certain one: all compared at once.
 #![allow(unsafe_code)] // vector instructions that every processor of the family has
 
+use crate::sync::SMALL;
+
 /// Tags of a bucket.
-pub(super) const TAGS: usize = 12;
+pub(super) const TAGS: usize = if SMALL { 2 } else { 12 };
 
 /// A bit for each tag of two words, of which only [`TAGS`] count.
 const ALL: u32 = (1 << TAGS) - 1;
