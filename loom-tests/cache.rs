@@ -226,7 +226,10 @@ fn promotion_against_a_hand() {
         let there = world.spawn(|world| {
             let guard = world.cache.pin();
             let values = [1, 2, 1].map(|key| world.cache.get_in(&key, &guard));
-            values.into_iter().flatten().for_each(|value| _ = value.read());
+            values
+                .into_iter()
+                .flatten()
+                .for_each(|value| _ = value.read());
         });
         assert!(world.insert(3, 3) && world.insert(4, 4));
         there.join().expect("no panic");
@@ -266,14 +269,20 @@ fn remove_against_remove_and_insert() {
         let world = World::new(3, &[1]);
         let there = world.spawn(|world| world.remove(1));
         let here = world.remove(1);
-        assert!(here.is_some() != there.join().expect("no panic").is_some(), "M5");
+        assert!(
+            here.is_some() != there.join().expect("no panic").is_some(),
+            "M5"
+        );
         world.end();
     });
     explore("remove/insert", Some(3), 100, || {
         let world = World::new(3, &[1]);
         let there = world.spawn(|world| world.remove(1));
         assert!(world.insert(1, 2));
-        let removed = there.join().expect("no panic").expect("it is there throughout");
+        let removed = there
+            .join()
+            .expect("no panic")
+            .expect("it is there throughout");
         assert_eq!(world.get(1), (removed == 1).then_some(2), "M5");
         world.end();
     });
@@ -305,4 +314,3 @@ fn get_against_growth_by_crossbeam() {
         there.join().expect("no panic");
     });
 }
-

@@ -65,9 +65,19 @@ fn two_inserts_for_the_last_room() {
 #[test]
 fn two_inserts_for_the_last_room_of_two_shards() {
     let shards = || builder(1).shards(2);
-    explore("insert/insert, two shards", Some(2), 100, insert_insert(shards));
+    explore(
+        "insert/insert, two shards",
+        Some(2),
+        100,
+        insert_insert(shards),
+    );
     let live = || builder(1).shards(2).mode(Mode::Live);
-    explore("insert/insert, two shards, live", Some(2), 100, insert_insert(live));
+    explore(
+        "insert/insert, two shards, live",
+        Some(2),
+        100,
+        insert_insert(live),
+    );
 }
 
 /// M1: whoever sees the new one sees the old one gone.

@@ -183,7 +183,11 @@ fn told_once(world: World, told: &Told, numbers: &[u64]) {
         all.map(|(_, value)| value.number).collect()
     };
     for number in numbers {
-        assert_eq!(told.of(*number), u64::from(!there.contains(number)), "M5: {number}");
+        assert_eq!(
+            told.of(*number),
+            u64::from(!there.contains(number)),
+            "M5: {number}"
+        );
     }
     world.end();
 }

@@ -52,7 +52,11 @@ fn load_against_a_load_that_panics() {
     explore("load/panic", None, 50, || {
         let (world, ran) = (World::new(3, &[]), AtomicUsize::new(0));
         let there = world.spawn(|world| {
-            let loads = || world.cache.get_or_insert_with(1, || resume_unwind(Box::new(())));
+            let loads = || {
+                world
+                    .cache
+                    .get_or_insert_with(1, || resume_unwind(Box::new(())))
+            };
             catch_unwind(AssertUnwindSafe(loads)).map(|value| value.read())
         });
         let here = load(&world, 1, 2, &ran);
@@ -69,10 +73,14 @@ fn load_against_a_load_that_fails() {
     explore("load/fail", None, 50, || {
         let world = World::new(3, &[]);
         let there = world.spawn(|world| {
-            let failed = world.cache.try_get_or_insert_with(1, || Err::<Value, u64>(7));
+            let failed = world
+                .cache
+                .try_get_or_insert_with(1, || Err::<Value, u64>(7));
             failed.map(|value| value.read()).map_err(|error| *error)
         });
-        let here = world.cache.try_get_or_insert_with(1, || Ok::<Value, u64>(world.value(2)));
+        let here = world
+            .cache
+            .try_get_or_insert_with(1, || Ok::<Value, u64>(world.value(2)));
         let here = here.map(|value| value.read()).map_err(|error| *error);
         let there = there.join().expect("no panic");
         assert!(there == Err(7) || there == Ok(2), "M2");
