@@ -107,7 +107,7 @@ impl<K, V> Engine<K, V> {
             listener: parts.listener,
             weigher: parts.weigher,
             shards,
-            weightless: parts.weightless.div_ceil(parts.shards),
+            weightless: parts.weightless.div_ceil(parts.shards).max(1),
             counters: Counters::new(),
             times,
             capacity: AtomicU64::new(parts.capacity),

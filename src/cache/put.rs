@@ -265,8 +265,7 @@ impl<K: Eq, V> Engine<K, V> {
 
     fn set_term(&self, job: &mut Job<K, V>, of_update: bool) {
         if let Some(times) = &self.times {
-            let left = self.left(job.hashed, job.key()).flatten();
-            let left = of_update.then_some(left);
+            let left = of_update.then(|| self.left(job.hashed, job.key()).flatten());
             job.term = Some(times.term(job.key(), job.value(), left));
             job.term_of_update = of_update;
         }
