@@ -9,8 +9,8 @@
 #![cfg(feature = "cache")]
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
 use mapless::ClockCache;
@@ -80,7 +80,9 @@ impl Search<'_> {
             return true;
         }
         let waiting = |at: &usize| done >> at & 1 == 0;
-        let first_end = (0..self.calls.len()).filter(waiting).map(|at| self.calls[at].ended);
+        let first_end = (0..self.calls.len())
+            .filter(waiting)
+            .map(|at| self.calls[at].ended);
         let first_end = first_end.min().unwrap();
         for at in (0..self.calls.len()).filter(waiting) {
             if self.calls[at].began > first_end {
@@ -119,7 +121,10 @@ fn perform(cache: &ClockCache<u64, u64>, which: u64, key: u64, value: u64) -> Di
             Ok(()) => Did::Insert(value),
             Err(_) => Did::Nothing,
         },
-        4 => match cache.insert_if_absent(key, value).map_err(|error| error.reason) {
+        4 => match cache
+            .insert_if_absent(key, value)
+            .map_err(|error| error.reason)
+        {
             Err(Reason::Occupancy) => Did::IfAbsent(value, false),
             Err(_) => Did::Nothing,
             Ok(()) => Did::IfAbsent(value, true),
@@ -204,7 +209,10 @@ fn explore(mode: Mode, capacity: u64, keys: u64, evicts: bool) {
             scope.spawn(move || play(caches, (thread, keys, 6), barrier, clock))
         });
         let threads: Vec<_> = threads.collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
     let mut beside = 0;
     for round in 0..ROUNDS {
@@ -213,7 +221,10 @@ fn explore(mode: Mode, capacity: u64, keys: u64, evicts: bool) {
             let mut calls = calls.clone();
             calls.retain(|call| call.key == key);
             calls.sort_unstable_by_key(|call| call.began);
-            beside += calls.windows(2).filter(|pair| pair[1].began < pair[0].ended).count();
+            beside += calls
+                .windows(2)
+                .filter(|pair| pair[1].began < pair[0].ended)
+                .count();
             assert!(is_linearizable(&calls, evicts), "round {round}: {calls:#?}");
         }
     }
@@ -246,7 +257,11 @@ fn what_cannot_have_happened_is_refused() {
         };
         all.iter().map(call).collect::<Vec<_>>()
     };
-    let stale = calls(&[(0, 1, Did::Insert(1)), (2, 3, Did::Insert(2)), (4, 5, Did::Get(Some(1)))]);
+    let stale = calls(&[
+        (0, 1, Did::Insert(1)),
+        (2, 3, Did::Insert(2)),
+        (4, 5, Did::Get(Some(1))),
+    ]);
     let lost = calls(&[(0, 1, Did::Insert(1)), (2, 3, Did::Get(None))]);
     let twice = calls(&[
         (0, 1, Did::Insert(1)),
@@ -259,7 +274,11 @@ fn what_cannot_have_happened_is_refused() {
         (3, 4, Did::Get(None)),
         (5, 6, Did::Get(Some(1))),
     ]);
-    let beside = calls(&[(0, 3, Did::Insert(1)), (1, 2, Did::Get(None)), (4, 5, Did::Get(Some(1)))]);
+    let beside = calls(&[
+        (0, 3, Did::Insert(1)),
+        (1, 2, Did::Get(None)),
+        (4, 5, Did::Get(Some(1))),
+    ]);
     for evicts in [false, true] {
         assert!(!is_linearizable(&stale, evicts));
         assert!(!is_linearizable(&twice, evicts));

@@ -65,11 +65,20 @@ fn a_capacity_of_nothing_takes_in_what_weighs_nothing() {
     for mode in [Mode::Reachable, Mode::Live] {
         let cache = weighted().max_capacity(0).mode(mode).build().unwrap();
         assert_eq!(cache.insert(1, 1).unwrap_err().reason, Reason::TooHeavy);
-        assert_eq!(cache.insert_wait(1, 1).unwrap_err().reason, Reason::TooHeavy);
+        assert_eq!(
+            cache.insert_wait(1, 1).unwrap_err().reason,
+            Reason::TooHeavy
+        );
         assert_eq!(cache.get_or_insert_with(1, || 7), 7);
-        assert_eq!(cache.compute(1, |_| Op::Put(3)), Computed::Refused(3, Reason::TooHeavy));
+        assert_eq!(
+            cache.compute(1, |_| Op::Put(3)),
+            Computed::Refused(3, Reason::TooHeavy)
+        );
         cache.insert(1, 0).unwrap();
-        assert_eq!((cache.get(&1), cache.entry_count(), cache.weighted_size()), (Some(0), 1, 0));
+        assert_eq!(
+            (cache.get(&1), cache.entry_count(), cache.weighted_size()),
+            (Some(0), 1, 0)
+        );
     }
 }
 
@@ -100,10 +109,17 @@ fn what_readers_keep_may_weigh_more_than_a_number_says() {
         for key in 0..20 {
             cache.insert(key, u64::MAX).unwrap();
         }
-        assert_eq!(cache.retained_weight(), u64::MAX, "as much as a number says");
+        assert_eq!(
+            cache.retained_weight(),
+            u64::MAX,
+            "as much as a number says"
+        );
         drop(guard);
         cache.run_pending_tasks();
-        assert_eq!((cache.retained_weight(), cache.weighted_size()), (0, u64::MAX));
+        assert_eq!(
+            (cache.retained_weight(), cache.weighted_size()),
+            (0, u64::MAX)
+        );
     }
 }
 
@@ -117,7 +133,11 @@ fn numbers_of_shards_that_cannot_be() {
 
 #[test]
 fn entries_without_weight_are_bounded_by_their_number() {
-    let cache = weighted().max_capacity(10).max_weightless(3).build().unwrap();
+    let cache = weighted()
+        .max_capacity(10)
+        .max_weightless(3)
+        .build()
+        .unwrap();
     for key in 0..50 {
         cache.insert(key, 0).unwrap();
     }
@@ -127,7 +147,10 @@ fn entries_without_weight_are_bounded_by_their_number() {
         cache.insert(kept, 0).unwrap();
         assert_eq!((cache.get(&kept), cache.entry_count()), (Some(0), 3));
     }
-    let held: Vec<_> = cache.iter().map(|(key, _)| cache.hold(&key).unwrap()).collect();
+    let held: Vec<_> = cache
+        .iter()
+        .map(|(key, _)| cache.hold(&key).unwrap())
+        .collect();
     assert_eq!(cache.insert(99, 0).unwrap_err().reason, Reason::AllHeld);
     drop(held);
     cache.insert(99, 0).unwrap();
@@ -157,7 +180,10 @@ fn the_weight_taken_at_insert_counts() {
 #[test]
 fn a_full_window_evicts_from_the_window_or_refuses() {
     for mode in [Mode::Reachable, Mode::Live] {
-        let builder = ClockCache::builder().max_capacity(10_000).mode(mode).shards(1);
+        let builder = ClockCache::builder()
+            .max_capacity(10_000)
+            .mode(mode)
+            .shards(1);
         let cache = builder.hasher(Alike).build().unwrap();
         for key in 0..1_000_u64 {
             cache.insert(key, key).unwrap();
@@ -165,9 +191,15 @@ fn a_full_window_evicts_from_the_window_or_refuses() {
         }
         let count = cache.entry_count();
         assert!((12..=96).contains(&count), "{count}");
-        let held: Vec<_> = cache.iter().map(|(key, _)| cache.hold(&key).unwrap()).collect();
+        let held: Vec<_> = cache
+            .iter()
+            .map(|(key, _)| cache.hold(&key).unwrap())
+            .collect();
         let refused = cache.insert(5_000, 1).unwrap_err();
-        assert_eq!((refused.key, refused.value, refused.reason), (5_000, 1, Reason::AllHeld));
+        assert_eq!(
+            (refused.key, refused.value, refused.reason),
+            (5_000, 1, Reason::AllHeld)
+        );
         assert_eq!(cache.get_or_insert_with(5_001, || 8), 8);
         let there = *held[0].key();
         cache.insert(there, 77).unwrap();
@@ -226,7 +258,9 @@ fn an_eq_that_panics_leaves_the_cache_as_it_was() {
     assert!(panics(|| cache.remove(&Touchy(100))));
     assert!(panics(|| cache.hold(&Touchy(100))));
     assert!(panics(|| cache.compute(Touchy(100), |_| Op::Remove)));
-    assert!(panics(|| cache.get_or_insert_with(Touchy(100), || Arc::clone(&alive))));
+    assert!(panics(
+        || cache.get_or_insert_with(Touchy(100), || Arc::clone(&alive))
+    ));
     assert!(panics(|| cache.retain(|_, _| false)));
     PANICS.store(false, SeqCst);
     assert_eq!(cache.entry_count(), 1, "exact at rest");
@@ -242,7 +276,11 @@ fn no_time_to_live_and_all_time_to_live() {
     let clock = ManualClock::new();
     let make = |live, idle| {
         let builder = weighted().max_capacity(100).clock(clock.clone());
-        builder.time_to_live(live).time_to_idle(idle).build().unwrap()
+        builder
+            .time_to_live(live)
+            .time_to_idle(idle)
+            .build()
+            .unwrap()
     };
     for cache in [
         make(Duration::ZERO, Duration::MAX),
@@ -289,9 +327,15 @@ fn an_expiry_of_each_kind() {
     assert!(panics(|| cache.insert(4, 3)));
     assert!(panics(|| cache.get_or_insert_with(3, || 3)));
     assert_eq!(cache.get_or_insert_with(3, || 30), 30);
-    assert_eq!([0, 1, 2, 10].map(|key| cache.get(&key)), [None, Some(1), Some(2), Some(10)]);
+    assert_eq!(
+        [0, 1, 2, 10].map(|key| cache.get(&key)),
+        [None, Some(1), Some(2), Some(10)]
+    );
     clock.advance(TICK * 10);
-    assert_eq!([1, 2, 10, 3].map(|key| cache.get(&key)), [Some(1), Some(2), None, Some(30)]);
+    assert_eq!(
+        [1, 2, 10, 3].map(|key| cache.get(&key)),
+        [Some(1), Some(2), None, Some(30)]
+    );
     cache.run_pending_tasks();
     assert_eq!(cache.entry_count(), 3);
 }
@@ -344,7 +388,11 @@ fn a_cache_may_go_while_guards_and_holds_live() {
     cache.insert(1, Arc::clone(&value)).unwrap();
     cache.insert(2, Arc::clone(&value)).unwrap();
     cache.insert(3, Arc::clone(&value)).unwrap();
-    let (guard, held, removed) = (cache.pin(), cache.hold(&1).unwrap(), cache.hold(&3).unwrap());
+    let (guard, held, removed) = (
+        cache.pin(),
+        cache.hold(&1).unwrap(),
+        cache.hold(&3).unwrap(),
+    );
     cache.invalidate(&3);
     drop(cache);
     assert_eq!((**held, *held.key(), **removed), (5, 1, 5));
@@ -354,7 +402,11 @@ fn a_cache_may_go_while_guards_and_holds_live() {
     drop(removed);
     assert_eq!(**again, 5);
     drop(again);
-    assert_eq!(Arc::strong_count(&value), 1, "the last hold was the last handle");
+    assert_eq!(
+        Arc::strong_count(&value),
+        1,
+        "the last hold was the last handle"
+    );
 }
 
 /// Polls until it is ready; gives up after a while.
@@ -379,7 +431,9 @@ fn poll_to_the_end<F: Future>(future: F) -> F::Output {
 fn recursion_into_the_same_key_is_a_panic() {
     in_time(|| {
         let cache: Numbers = ClockCache::new(10);
-        assert!(panics(|| cache.get_or_insert_with(1, || cache.get_or_insert_with(1, || 1))));
+        assert!(panics(
+            || cache.get_or_insert_with(1, || cache.get_or_insert_with(1, || 1))
+        ));
         assert!(panics(|| cache.compute(1, |_| {
             cache.insert(1, 1).unwrap();
             Op::Nop
@@ -388,12 +442,14 @@ fn recursion_into_the_same_key_is_a_panic() {
             cache.remove(&1);
             Op::Nop
         })));
-        assert!(panics(|| poll_to_the_end(cache.get_or_insert_with_async(1, async {
-            cache.get_or_insert_with_async(1, async { 1 }).await
-        }))));
-        assert!(panics(|| poll_to_the_end(cache.compute_async(1, |_| async {
-            Op::Put(cache.get_or_insert_with(1, || 1))
-        }))));
+        assert!(panics(|| poll_to_the_end(
+            cache.get_or_insert_with_async(1, async {
+                cache.get_or_insert_with_async(1, async { 1 }).await
+            })
+        )));
+        assert!(panics(|| poll_to_the_end(
+            cache.compute_async(1, |_| async { Op::Put(cache.get_or_insert_with(1, || 1)) })
+        )));
         // What is allowed: other keys, and a write of a key that is being loaded.
         let value = cache.get_or_insert_with(1, || {
             cache.insert(1, 8).unwrap();
@@ -454,13 +510,24 @@ fn closures_that_panic_leave_everything_as_it_was() {
     let cache: Numbers = ClockCache::new(10);
     cache.insert(1, 1).unwrap();
     let no = || -> bool { panic!("on purpose") };
-    assert!(panics(|| cache.compute(1, |_| if no() { Op::Nop } else { Op::Remove })));
-    assert!(panics(|| cache.compute(2, |_| if no() { Op::Nop } else { Op::Remove })));
+    assert!(panics(|| cache.compute(1, |_| if no() {
+        Op::Nop
+    } else {
+        Op::Remove
+    })));
+    assert!(panics(|| cache.compute(2, |_| if no() {
+        Op::Nop
+    } else {
+        Op::Remove
+    })));
     assert!(panics(|| cache.remove_if(&1, |_, _| no())));
     assert!(panics(|| cache.retain(|_, _| no())));
     assert!(panics(|| cache.invalidate_if(|_, _| no())));
     assert!(panics(|| cache.get_or_insert_with(2, || no().into())));
-    assert_eq!((cache.get(&1), cache.get(&2), cache.entry_count()), (Some(1), None, 1));
+    assert_eq!(
+        (cache.get(&1), cache.get(&2), cache.entry_count()),
+        (Some(1), None, 1)
+    );
     cache.insert(2, 2).unwrap();
     assert_eq!(cache.compute(1, |_| Op::Remove), Computed::Removed(1));
     cache.run_pending_tasks();
@@ -470,7 +537,10 @@ fn closures_that_panic_leave_everything_as_it_was() {
 #[test]
 fn a_thread_that_dies_with_a_guard_lets_it_go() {
     in_time(|| {
-        let builder = ClockCache::builder().max_capacity(10).shards(1).mode(Mode::Live);
+        let builder = ClockCache::builder()
+            .max_capacity(10)
+            .shards(1)
+            .mode(Mode::Live);
         let cache: Numbers = builder.build().unwrap();
         (0..10).for_each(|key| cache.insert(key, key).unwrap());
         let (pinned, is_pinned) = mpsc::channel();
@@ -487,9 +557,11 @@ fn a_thread_that_dies_with_a_guard_lets_it_go() {
         let reasons: Vec<_> = refused.map(|refused| refused.reason).collect();
         assert!(!reasons.is_empty() && reasons.iter().all(|&reason| reason == Reason::Retained));
         let waiting = cache.clone();
-        let waits = thread::spawn(move || (50..70).for_each(|key| {
-            waiting.insert_wait(key, key).unwrap();
-        }));
+        let waits = thread::spawn(move || {
+            (50..70).for_each(|key| {
+                waiting.insert_wait(key, key).unwrap();
+            })
+        });
         thread::sleep(Duration::from_millis(50));
         assert!(!waits.is_finished(), "it waits for the reader");
         die.send(()).unwrap();
@@ -548,11 +620,16 @@ fn keys_may_call_the_cache_when_they_are_cloned_or_dropped() {
         let key = |n| Caller(n, Arc::clone(&own));
         for n in 0..100 {
             cache.insert(key(n % 20), 1).unwrap();
-            assert_eq!(cache.get_or_insert_with(key(n % 30), || 2), cache.peek(&key(n % 30)).unwrap_or(2));
+            assert_eq!(
+                cache.get_or_insert_with(key(n % 30), || 2),
+                cache.peek(&key(n % 30)).unwrap_or(2)
+            );
             assert_eq!(cache.get_or_insert_with(key(1_000), || 11), 11); // too heavy
             let failed = cache.try_get_or_insert_with(key(1_001), || Err::<u64, _>(()));
             assert!(failed.is_err());
-            assert!(panics(|| cache.get_or_insert_with(key(1_002), || panic!("on purpose"))));
+            assert!(panics(
+                || cache.get_or_insert_with(key(1_002), || panic!("on purpose"))
+            ));
             cache.get_or_insert_with_by_ref(&key(n), || 1);
             cache.compute(key(n % 7), |_| Op::Remove);
             cache.compute(key(n % 7), |_| Op::Put(11));
@@ -562,6 +639,67 @@ fn keys_may_call_the_cache_when_they_are_cloned_or_dropped() {
         cache.invalidate_all();
         cache.run_pending_tasks();
     });
+}
+
+thread_local! {
+    static READING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+static DROPPED_IN_A_READ: AtomicUsize = AtomicUsize::new(0);
+
+fn note_what_runs_in_a_read() {
+    DROPPED_IN_A_READ.fetch_add(READING.get().into(), SeqCst);
+}
+
+/// Its clones are the reader's own.
+struct Watched(bool);
+
+impl Clone for Watched {
+    fn clone(&self) -> Self {
+        Self(true)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !self.0 {
+            note_what_runs_in_a_read();
+        }
+    }
+}
+
+#[test]
+fn reads_run_no_destructor_and_no_listener() {
+    let cache: ClockCache<u64, Watched> = ClockCache::builder()
+        .max_capacity(500)
+        .shards(2)
+        .time_to_live(Duration::from_millis(3))
+        .time_to_idle(Duration::from_millis(2))
+        .eviction_listener(|_, _, _| note_what_runs_in_a_read())
+        .build()
+        .unwrap();
+    thread::scope(|scope| {
+        for thread in 0..3_u64 {
+            let cache = &cache;
+            scope.spawn(move || {
+                for n in 0..40_000_u64 {
+                    let key = (n * 31 + thread) % 1_500;
+                    drop(cache.insert(key, Watched(false)));
+                    READING.set(true);
+                    drop(cache.get(&(n % 1_500)));
+                    cache.contains_key(&key);
+                    let guard = cache.pin();
+                    cache.get_in(&key, &guard);
+                    cache.get_many_in(&[&key], &mut [None], &guard);
+                    cache.iter_in(&guard).take(3).count();
+                    drop(guard);
+                    READING.set(false);
+                }
+            });
+        }
+    });
+    assert!(cache.stats().size + cache.stats().replaced > 10_000);
+    assert_eq!(DROPPED_IN_A_READ.load(SeqCst), 0);
 }
 
 #[test]

@@ -393,8 +393,10 @@ impl<K: Eq, V> Writer<'_, K, V> {
     /// A window is full: a wider table spreads it, or else what stands in it is evicted.
     #[cold]
     fn make_space_in_window(&mut self, fingerprint: u32) -> Result<Spot, Stop<V>> {
-        if self.table().places() / 4 < self.core.len + 1 {
-            self.resize_table(2 * self.core.len);
+        // Once it is as wide as this makes it, a copy helps no more.
+        let entries = self.core.len + 1;
+        if self.table().places() < 2 * entries {
+            self.resize_table(2 * entries);
             if let Some(spot) = self.table().free_spot(fingerprint) {
                 return Ok(spot);
             }
