@@ -53,10 +53,7 @@ fn world(mode: Mode, capacity: u64, expires: bool) -> World {
         .mode(mode)
         .shards(4)
         .max_weightless(40)
-        .weigher(|_, value: &Value| {
-            maybe_panic();
-            value.weight
-        })
+        .weigher(|key: &Key, value: &Value| value.weigh(key))
         .eviction_listener(move |key: &Key, value: &Value, _: Cause| {
             value.check(key.n);
             value.tell();
@@ -123,13 +120,13 @@ impl World {
             29..=31 => held.extend(cache.hold(&self.key(n))),
             32 | 33 => self.let_go(held),
             34 => cache.run_pending_tasks(),
-            35 if below(8) == 0 => cache.invalidate_all(),
-            36 if below(8) == 0 => cache.retain(|key, value| {
+            35 if below(100) == 0 => cache.invalidate_all(),
+            36 if below(40) == 0 => cache.retain(|key, value| {
                 value.check(key.n);
                 maybe_panic();
                 value.serial % 3 > 0
             }),
-            37 if below(8) == 0 => cache.drain().take(30).for_each(|held| {
+            37 if below(40) == 0 => cache.drain().take(30).for_each(|held| {
                 held.check(held.key().n);
             }),
             38 => drop(cache.set_capacity(self.capacity - below(self.capacity / 2))),

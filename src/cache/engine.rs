@@ -110,7 +110,7 @@ impl<K, V> Engine<K, V> {
             listener: parts.listener,
             weigher: parts.weigher,
             shards,
-            weightless: parts.weightless.div_ceil(parts.shards),
+            weightless: parts.weightless.div_ceil(parts.shards).max(1),
             evicts_refused: parts.evicts_refused,
             counters: Counters::new(),
             times,
@@ -317,7 +317,8 @@ impl<K, V> Engine<K, V> {
 
     /// What readers may still look at, of all shards.
     pub(super) fn retained(&self) -> u64 {
-        self.sum(|shard| shard.gauges.retained.get())
+        let all = self.shards.iter().map(|shard| shard.gauges.retained.get());
+        all.fold(0, u64::saturating_add)
     }
 
     pub(super) fn sum(&self, figure: impl Fn(&Shard<K, V>) -> u64) -> u64 {

@@ -123,7 +123,8 @@ impl<'a, K, V> Writer<'a, K, V> {
         gauges.entries.set(self.core.len as u64);
         gauges.weight.set(self.core.weight);
         gauges.held.set(self.core.held);
-        gauges.retained.set(self.core.retained);
+        let retained = u64::try_from(self.core.retained);
+        gauges.retained.set(retained.unwrap_or(u64::MAX));
     }
 
     pub(super) fn table(&self) -> &'a Table {
@@ -273,7 +274,7 @@ impl<'a, K, V> Writer<'a, K, V> {
     fn depart(&mut self, entry: u32) {
         let weight = self.core.book.weight(entry);
         self.core.weight -= weight;
-        self.core.retained += weight;
+        self.core.retained += u128::from(weight);
         if self.engine.mode == Mode::Reachable {
             self.core.credit += weight;
         }
@@ -319,7 +320,7 @@ impl<'a, K, V> Writer<'a, K, V> {
     pub(super) fn recycle(&mut self, emptied: &[u32]) {
         for &entry in emptied {
             let weight = self.core.book.weight(entry);
-            self.core.retained -= weight;
+            self.core.retained -= u128::from(weight);
             if self.engine.mode == Mode::Live {
                 self.core.credit += weight;
             }
