@@ -24,7 +24,8 @@ BLOCK = re.compile(r"(<!-- measured: (?!end)([\w -]+?) -->\n)(.*?)(<!-- measured
 
 # The order of rows in a table of bars; what is not named comes last.
 ORDER = ["memory", "locate-in", "locate", "get-many", "get-in", "get-in-10m", "threads", "threads-objects",
-         "writer-slow", "writer-flat-out", "insert", "slots", "slots-full"]
+         "writer-slow", "writer-flat-out", "insert", "slots", "slots-full", "cache-hits", "cache-mixed", "cache-hot",
+         "cache-memory", "cache-peak", "cache-latency"]
 
 
 def latest(folder):

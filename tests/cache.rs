@@ -300,7 +300,10 @@ fn the_capacity_changes() {
     drop(held);
     cache.set_capacity(2_000).unwrap();
     cache.extend((0..2_000).map(|key| (key, key)));
-    assert!(cache.entry_count() >= 1_960, "shards keep little to themselves");
+    assert!(
+        cache.entry_count() >= 1_960,
+        "shards keep little to themselves"
+    );
     cache.set_capacity(0).unwrap();
     assert_eq!(cache.insert(1, 1).unwrap_err().reason, Reason::TooHeavy);
 }

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use hdrhistogram::Histogram;
 
 use crate::drive::touch;
+use crate::rounds::Series;
 use crate::sets::Window;
 use crate::ticks;
 
@@ -26,7 +27,7 @@ pub struct Tail {
 /// empty measurement takes. The figures are of the whole batch.
 pub fn of(ids: Window<'_, u64>, batch: usize, get: impl Fn(u64) -> u64) -> Tail {
     touch(ids.warm, &get);
-    let mut seen = Histogram::<u64>::new_with_max(1 << 40, 3).expect("three digits");
+    let mut seen = Seen::default();
     let none = black_box(0);
     let mut last = 0;
     for batch in ids.timed.chunks_exact(batch) {
@@ -35,17 +36,70 @@ pub fn of(ids: Window<'_, u64>, batch: usize, get: impl Fn(u64) -> u64) -> Tail 
             last = get(id + (last & none));
         }
         black_box(last);
-        seen.saturating_record(ticks::now() - start);
+        seen.add(ticks::now() - start);
     }
-    let empty = empty_ticks();
-    let ns = |p: f64| {
-        let ticks = seen.value_at_quantile(p) as f64 - empty;
-        ticks.max(1.0) / ticks::per_ns()
-    };
-    Tail {
-        p50: ns(0.5),
-        p99: ns(0.99),
-        p999: ns(0.999),
+    seen.tail()
+}
+
+/// What single measurements took, in ticks.
+#[derive(Clone, Debug)]
+pub struct Seen(Histogram<u64>);
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self(Histogram::new_with_max(1 << 40, 3).expect("three digits"))
+    }
+}
+
+impl Seen {
+    /// One more.
+    #[inline]
+    pub fn add(&mut self, ticks: u64) {
+        self.0.saturating_record(ticks);
+    }
+
+    /// Those of another thread as well.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("the same range");
+    }
+
+    /// ns at some percentiles, less what an empty measurement takes.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        let empty = empty_ticks();
+        let ns = |p: f64| {
+            let ticks = self.0.value_at_quantile(p) as f64 - empty;
+            ticks.max(1.0) / ticks::per_ns()
+        };
+        Tail {
+            p50: ns(0.5),
+            p99: ns(0.99),
+            p999: ns(0.999),
+        }
+    }
+}
+
+/// Tails, round by round.
+#[derive(Clone, Debug, Default)]
+pub struct Tails(Vec<Tail>);
+
+impl Tails {
+    /// The round with the number 0 does not count.
+    pub fn push(&mut self, round: usize, tail: Tail) {
+        if round > 0 {
+            self.0.push(tail);
+        }
+    }
+
+    /// The medians, the 99th and the 99.9th percentiles.
+    #[must_use]
+    pub fn series(&self, name: &str) -> [Series; 3] {
+        let of = |pick: fn(&Tail) -> f64| Series::new(name, self.0.iter().map(pick).collect());
+        [
+            of(|tail| tail.p50),
+            of(|tail| tail.p99),
+            of(|tail| tail.p999),
+        ]
     }
 }
 

@@ -3,6 +3,7 @@
 //! # Shape
 //! ```text
 //! sets      ids and ranges to ask for       drive     loops over them, ns a step
+//! draws     keys that caches are asked for
 //! ours      this crate, behind the peers' interfaces
 //! baseline  the bare tables of the bars     peers     what others have built
 //! rounds    sides measured in turn, A B A B; a ratio per round
@@ -13,12 +14,15 @@
 
 pub mod baseline;
 pub mod cores;
+pub mod draws;
 pub mod drive;
 pub mod hits;
 pub mod latency;
 pub mod machine;
 pub mod memory;
 pub mod ours;
+#[cfg(not(loom))]
+pub mod ours_cache;
 pub mod peers;
 pub mod report;
 pub mod rounds;

@@ -13,7 +13,7 @@ use equivalent::Equivalent;
 use super::budget::Budget;
 use super::cause::{Cause, Listener, Weigher};
 use super::core::Core;
-use super::shard::{Found, Glance, Shard};
+use super::shard::{Found, Shard};
 use super::stats::{Counters, Event, Stats};
 use super::table::LEAST_ROOM;
 use super::tick::Moment;
@@ -147,7 +147,6 @@ impl<K, V> Engine<K, V> {
     pub(super) fn find<'g, Q>(
         &'g self,
         hashed: Hashed,
-        glance: Option<Glance>,
         key: &Q,
         guard: &'g Guard,
     ) -> Option<Found<'g, K, V>>
@@ -156,10 +155,7 @@ impl<K, V> Engine<K, V> {
     {
         self.domain.check(guard);
         // SAFETY: S1: just checked.
-        unsafe {
-            self.shard(hashed)
-                .find(hashed.fingerprint(), glance, key, guard)
-        }
+        unsafe { self.shard(hashed).find(hashed.fingerprint(), key, guard) }
     }
 
     /// The entry of this key, if it is not over; a use may move its deadline.
@@ -167,7 +163,6 @@ impl<K, V> Engine<K, V> {
     pub(super) fn find_alive<'g, Q>(
         &'g self,
         hashed: Hashed,
-        glance: Option<Glance>,
         key: &Q,
         guard: &'g Guard,
         is_use: bool,
@@ -175,7 +170,7 @@ impl<K, V> Engine<K, V> {
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let found = self.find(hashed, glance, key, guard)?;
+        let found = self.find(hashed, key, guard)?;
         if let Some(times) = &self.times {
             self.look(times, hashed, &found, is_use)?;
         }
@@ -234,7 +229,7 @@ impl<K, V> Engine<K, V> {
     {
         let (times, shard) = (self.times.as_ref()?, self.shard(hashed));
         let guard = self.domain.pin();
-        let found = self.find(hashed, None, key, &guard)?;
+        let found = self.find(hashed, key, &guard)?;
         let stamps = shard.stamps.as_ref()?;
         // SAFETY: S1: the number was read from a place of the table.
         let deadline = unsafe { stamps.deadline(found.entry) };
@@ -302,10 +297,16 @@ impl<K, V> Engine<K, V> {
         unsafe { node.pair() }
     }
 
-    /// Where a key seems to be, before one pins or locks.
+    /// A word to the processor, before one pins or locks.
     #[inline(always)]
-    pub(super) fn glance(&self, hashed: Hashed) -> Option<Glance> {
-        self.shard(hashed).glance(hashed.fingerprint())
+    pub(super) fn prefetch(&self, hashed: Hashed) {
+        self.shard(hashed).prefetch(hashed.fingerprint());
+    }
+
+    /// As `prefetch`, of the entry that the home seems to name.
+    #[inline(always)]
+    pub(super) fn prefetch_entry(&self, hashed: Hashed) {
+        self.shard(hashed).prefetch_entry(hashed.fingerprint());
     }
 
     pub(super) fn open<'a>(&'a self, shard: &'a Shard<K, V>) -> Writer<'a, K, V> {

@@ -45,9 +45,9 @@ impl<K: Eq, V> Engine<K, V> {
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let glance = self.glance(hashed);
+        self.prefetch(hashed);
         let guard = self.domain.pin();
-        let found = self.find(hashed, glance, key, &guard);
+        let found = self.find(hashed, key, &guard);
         // What a read does not find is not asked about; the lock has the last word on it.
         let answer = match &found {
             Some(found) => match of(&found.pair.0, &found.pair.1) {

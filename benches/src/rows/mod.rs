@@ -3,6 +3,8 @@
 use crate::Config;
 use crate::report::Report;
 
+#[cfg(not(loom))]
+pub mod caches;
 pub mod insert;
 pub mod objects;
 pub mod ranges;
@@ -30,6 +32,18 @@ pub const ROWS: &[Row] = &[
     ("insert", insert::insert),
     ("slots", slots::churn),
     ("slots-full", slots::refusal),
+    #[cfg(not(loom))]
+    ("cache-hits", caches::hits::hits),
+    #[cfg(not(loom))]
+    ("cache-mixed", caches::mixed::mixed),
+    #[cfg(not(loom))]
+    ("cache-hot", caches::hot::hot),
+    #[cfg(not(loom))]
+    ("cache-memory", caches::memory::memory),
+    #[cfg(not(loom))]
+    ("cache-peak", caches::peak::peak),
+    #[cfg(not(loom))]
+    ("cache-latency", caches::latency::latency),
 ];
 
 /// Tables for the design document; they have no bars and are only run by name.
@@ -39,4 +53,8 @@ pub const EXTRAS: &[Row] = &[
     ("spaces", spaces::spaces),
     ("layouts", ranges::layouts),
     ("stuck-reader", stuck::stuck),
+    #[cfg(not(loom))]
+    ("cache-hits-all", caches::hits::peers),
+    #[cfg(not(loom))]
+    ("cache-mixed-all", caches::mixed::peers),
 ];

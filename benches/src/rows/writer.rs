@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 use crate::Config;
 use crate::baseline::AtomicTable;
 use crate::cores::stay_on;
-use crate::latency::{self, TIMED, Tail};
+use crate::latency::{self, TIMED, Tail, Tails};
 use crate::ours::{Index, id};
 use crate::peers::ranges::{Growing, RangeMap};
 use crate::report::{Line, Report};
@@ -201,26 +201,4 @@ fn alone<T: Send>(read: impl FnOnce() -> T + Send) -> T {
         });
         reader.join().expect("the reader")
     })
-}
-
-/// Tails, round by round.
-#[derive(Default)]
-struct Tails(Vec<Tail>);
-
-impl Tails {
-    /// The round with the number 0 does not count.
-    fn push(&mut self, round: usize, tail: Tail) {
-        if round > 0 {
-            self.0.push(tail);
-        }
-    }
-
-    fn series(&self, name: &str) -> [Series; 3] {
-        let of = |pick: fn(&Tail) -> f64| Series::new(name, self.0.iter().map(pick).collect());
-        [
-            of(|tail| tail.p50),
-            of(|tail| tail.p99),
-            of(|tail| tail.p999),
-        ]
-    }
 }
