@@ -103,11 +103,15 @@ impl World {
                 maybe_panic();
                 value.serial % 2 == 0
             })),
-            23..=25 => cache.get_or_insert_with(self.key(n), || self.made(n)).check(n),
-            26 => drop(cache.try_get_or_insert_with(self.key(n), || match below(2) {
-                0 => Err(n),
-                _ => Ok(self.made(n)),
-            })),
+            23..=25 => cache
+                .get_or_insert_with(self.key(n), || self.made(n))
+                .check(n),
+            26 => drop(
+                cache.try_get_or_insert_with(self.key(n), || match below(2) {
+                    0 => Err(n),
+                    _ => Ok(self.made(n)),
+                }),
+            ),
             27 | 28 => drop(cache.compute(self.key(n), |found| {
                 found.inspect(|value| value.check(n));
                 match below(3) {
@@ -131,7 +135,9 @@ impl World {
             38 => drop(cache.set_capacity(self.capacity - below(self.capacity / 2))),
             _ => {
                 let guard = cache.pin();
-                cache.iter_in(&guard).for_each(|(key, value)| value.check(key.n));
+                cache
+                    .iter_in(&guard)
+                    .for_each(|(key, value)| value.check(key.n));
             }
         }
     }
@@ -146,7 +152,9 @@ impl World {
         let guard = self.cache.pin();
         let first = below(KEYS);
         let keys: Vec<Key> = (first..first + 20).map(|n| self.key(n)).collect();
-        let found = keys.iter().map(|key| (key.n, self.cache.get_in(key, &guard)));
+        let found = keys
+            .iter()
+            .map(|key| (key.n, self.cache.get_in(key, &guard)));
         let found: Vec<_> = found.collect();
         if below(8) == 0 {
             thread::yield_now();
@@ -164,7 +172,12 @@ impl World {
 
     /// S2 and S3, when nobody calls any more.
     fn rest(self) {
-        let Self { cache, census, told, .. } = self;
+        let Self {
+            cache,
+            census,
+            told,
+            ..
+        } = self;
         cache.run_pending_tasks();
         let live = cache.weighted_size() as i64;
         assert_eq!(cache.retained_weight(), 0);
@@ -254,7 +267,9 @@ fn live_values_never_weigh_more_than_the_capacity_and_what_is_in_hands() {
                 highest.fetch_max(world.census.weight(), SeqCst);
             }
         });
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        writers
+            .into_iter()
+            .for_each(|writer| writer.join().unwrap());
         done.store(true, SeqCst);
     });
     let highest = highest.into_inner();

@@ -29,7 +29,7 @@
 //! `find` is wait-free: at most 16 buckets.
 //!
 //! # Checked by
-//! `loom-tests/cache.rs` (T2, T4, WORD); `proptests/cache.rs`.
+//! `loom-tests/cache.rs` (T2, T3, T4, WORD); `proptests/cache.rs`.
 //!
 //! The layout is that of F14 (Bronson and Shi, Facebook, 2019) and of Swiss tables (Kulukundis,
 //! CppCon 2017), with counts in the place of tombstones.

@@ -7,9 +7,9 @@
 
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
-use std::sync::Arc;
 use std::thread::panicking;
 
 const ALIVE: u64 = 0xA11C_E5CA_4A4A_0001;
