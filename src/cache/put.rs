@@ -1,5 +1,4 @@
 //! An entry comes in: under a new key, or in the place of another.
-#![allow(unsafe_code)] // fills an empty entry
 //!
 //! # Shape
 //! ```text
@@ -15,6 +14,7 @@
 //!
 //! # Checked by
 //! `loom-tests/cache.rs`; `proptests/cache.rs`.
+#![allow(unsafe_code)] // fills an empty entry
 
 use std::sync::Arc;
 

@@ -30,7 +30,7 @@
 //! `find` is wait-free: at most 16 buckets.
 //!
 //! # Checked by
-//! `loom-tests/cache.rs` (T2, T4, WORD); `proptests/cache.rs`.
+//! `loom-tests/cache.rs` (T2, T3, T4, WORD); `proptests/cache.rs`.
 //!
 //! The layout is that of F14 (Bronson and Shi, Facebook, 2019) and of Swiss tables (Kulukundis,
 //! CppCon 2017), with counts in the place of tombstones.
@@ -241,8 +241,7 @@ impl Table {
     /// The first free place in the window of this fingerprint. Under the lock.
     pub(super) fn free_spot(&self, fingerprint: u32) -> Option<Spot> {
         self.window(fingerprint).find_map(|bucket| {
-            let mut free = Places::with(self.buckets[bucket].tags(), 0);
-            let place = free.find(|&place| place < PLACES)?;
+            let place = Places::with(self.buckets[bucket].tags(), 0).next()?;
             Some(Spot { bucket, place })
         })
     }

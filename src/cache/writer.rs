@@ -1,6 +1,4 @@
 //! A shard whose lock is held: entries found, published, unlinked, let go.
-// Unsafe: vouches that the lock is held for what needs it, and for what leaves and when.
-#![allow(unsafe_code)]
 //!
 //! # Shape
 //! ```text
@@ -17,7 +15,10 @@
 //! Blocks on the shard's lock, under which no user code runs but `Eq`.
 //!
 //! # Checked by
-//! `loom-tests/cache.rs`; `tests/stress_cache.rs` under the address sanitizer.
+//! `loom-tests/cache.rs`; `loom-tests/cache_hold.rs`; `tests/stress_cache.rs` under the address
+//! sanitizer.
+// Unsafe: vouches that the lock is held for what needs it, and for what leaves and when.
+#![allow(unsafe_code)]
 
 use core::mem;
 
