@@ -46,6 +46,7 @@ pub struct CacheBuilder<K, V, S = ahash::RandomState> {
     rules: Rules<K, V>,
     name: Option<String>,
     initial: usize,
+    evicts_refused: bool,
     hasher: S,
     pair: PhantomData<fn(K, V)>,
 }
@@ -63,6 +64,7 @@ impl<K, V> CacheBuilder<K, V> {
             rules: Rules::default(),
             name: None,
             initial: 0,
+            evicts_refused: false,
             hasher: ahash::RandomState::new(),
             pair: PhantomData,
         }
@@ -138,6 +140,7 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             rules: self.rules,
             name: self.name,
             initial: self.initial,
+            evicts_refused: self.evicts_refused,
             hasher,
             pair: PhantomData,
         }
@@ -181,6 +184,13 @@ impl<K, V, S> CacheBuilder<K, V, S> {
     /// A name, for whoever tells caches apart.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Has what is refused count as one that came in and left at once, for want of room: the
+    /// listener is told, and the value that it was to replace goes too.
+    pub(super) fn evict_refused(mut self) -> Self {
+        self.evicts_refused = true;
         self
     }
 
@@ -229,6 +239,7 @@ where
             weigher: self.weigher,
             rules: self.rules,
             initial: self.initial,
+            evicts_refused: self.evicts_refused,
         };
         Ok(ClockCache {
             inner: Arc::new(Inner {

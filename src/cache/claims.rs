@@ -136,11 +136,14 @@ impl<K, V> Claims<K, V> {
         number
     }
 
-    /// Ends a claim; says who waits. Its owner has the key alone then.
-    pub(super) fn remove(&mut self, number: u64) -> Option<Arc<Line<V>>> {
+    /// Ends a claim; says whose key it was, and who waits. The key may be the last one of it, and is
+    /// not to be dropped under the lock.
+    #[must_use]
+    pub(super) fn remove(&mut self, number: u64) -> (Arc<K>, Option<Arc<Line<V>>>) {
         let place = self.all.iter().position(|claim| claim.number == number);
         let place = place.expect("a claim is given up by its owner alone (L1)");
-        self.all.swap_remove(place).line
+        let claim = self.all.swap_remove(place);
+        (claim.key, claim.line)
     }
 }
 

@@ -13,8 +13,9 @@ use equivalent::Equivalent;
 use super::budget::Budget;
 use super::cause::{Cause, Listener, Weigher};
 use super::core::Core;
-use super::shard::{Found, Glance, Shard};
+use super::shard::{Found, Shard};
 use super::stats::{Counters, Event, Stats};
+use super::table::LEAST_ROOM;
 use super::tick::Moment;
 use super::times::{At, Look, Rules, Times, Timetable};
 use super::writer::{After, Leaver, Writer};
@@ -44,6 +45,8 @@ pub(super) struct Engine<K, V> {
     pub(super) shards: Box<[CachePadded<Shard<K, V>>]>,
     /// How many entries of weight 0 a shard may have.
     pub(super) weightless: usize,
+    /// What is refused counts as one that came in and left at once.
+    pub(super) evicts_refused: bool,
     pub(super) counters: Counters,
     pub(super) times: Option<Times<K, V>>,
     capacity: AtomicU64,
@@ -85,6 +88,7 @@ pub(super) struct Parts<K, V> {
     pub(super) listener: Option<Listener<K, V>>,
     pub(super) weigher: Option<Weigher<K, V>>,
     pub(super) rules: Rules<K, V>,
+    pub(super) evicts_refused: bool,
     /// For how many entries the tables have room from the start.
     pub(super) initial: usize,
 }
@@ -94,7 +98,7 @@ impl<K, V> Engine<K, V> {
         let share = parts.capacity / parts.shards as u64;
         let times = parts.rules.start();
         let most = usize::try_from(share).unwrap_or(usize::MAX);
-        let room = (parts.initial / parts.shards).min(most).max(4);
+        let room = (parts.initial / parts.shards).min(most).max(LEAST_ROOM);
         let shard = |_| {
             let timetable = times.as_ref().map(|times| Timetable::new(times.moment()));
             let core = Core::new(&parts.domain, share, timetable);
@@ -108,6 +112,7 @@ impl<K, V> Engine<K, V> {
             weigher: parts.weigher,
             shards,
             weightless: parts.weightless.div_ceil(parts.shards),
+            evicts_refused: parts.evicts_refused,
             counters: Counters::new(),
             times,
             capacity: AtomicU64::new(parts.capacity),
@@ -146,7 +151,6 @@ impl<K, V> Engine<K, V> {
     pub(super) fn find<'g, Q>(
         &'g self,
         hashed: Hashed,
-        glance: Option<Glance>,
         key: &Q,
         guard: &'g Guard,
     ) -> Option<Found<'g, K, V>>
@@ -155,10 +159,7 @@ impl<K, V> Engine<K, V> {
     {
         self.domain.check(guard);
         // SAFETY: S1: just checked.
-        unsafe {
-            self.shard(hashed)
-                .find(hashed.fingerprint(), glance, key, guard)
-        }
+        unsafe { self.shard(hashed).find(hashed.fingerprint(), key, guard) }
     }
 
     /// The entry of this key, if it is not over; a use may move its deadline.
@@ -166,7 +167,6 @@ impl<K, V> Engine<K, V> {
     pub(super) fn find_alive<'g, Q>(
         &'g self,
         hashed: Hashed,
-        glance: Option<Glance>,
         key: &Q,
         guard: &'g Guard,
         is_use: bool,
@@ -174,7 +174,7 @@ impl<K, V> Engine<K, V> {
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let found = self.find(hashed, glance, key, guard)?;
+        let found = self.find(hashed, key, guard)?;
         if let Some(times) = &self.times {
             self.look(times, hashed, &found, is_use)?;
         }
@@ -233,7 +233,7 @@ impl<K, V> Engine<K, V> {
     {
         let (times, shard) = (self.times.as_ref()?, self.shard(hashed));
         let guard = self.domain.pin();
-        let found = self.find(hashed, None, key, &guard)?;
+        let found = self.find(hashed, key, &guard)?;
         let stamps = shard.stamps.as_ref()?;
         // SAFETY: S1: the number was read from a place of the table.
         let deadline = unsafe { stamps.deadline(found.entry) };
@@ -301,10 +301,16 @@ impl<K, V> Engine<K, V> {
         unsafe { node.pair() }
     }
 
-    /// Where a key seems to be, before one pins or locks.
+    /// A word to the processor, before one pins or locks.
     #[inline(always)]
-    pub(super) fn glance(&self, hashed: Hashed) -> Option<Glance> {
-        self.shard(hashed).glance(hashed.fingerprint())
+    pub(super) fn prefetch(&self, hashed: Hashed) {
+        self.shard(hashed).prefetch(hashed.fingerprint());
+    }
+
+    /// As `prefetch`, of the entry that the home seems to name.
+    #[inline(always)]
+    pub(super) fn prefetch_entry(&self, hashed: Hashed) {
+        self.shard(hashed).prefetch_entry(hashed.fingerprint());
     }
 
     pub(super) fn open<'a>(&'a self, shard: &'a Shard<K, V>) -> Writer<'a, K, V> {
@@ -344,16 +350,19 @@ impl<K, V> Engine<K, V> {
     }
 
     fn tell(&self, shard: &Shard<K, V>, leaver: &Leaver) {
-        let Some(listener) = &self.listener else {
-            return;
-        };
         // SAFETY: S1: the number was ours under the lock.
         let node = unsafe { shard.slab.node(leaver.entry) };
         // SAFETY: S1: it is not retired before it was told.
         let pair = unsafe { node.pair() };
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            listener(&pair.0, &pair.1, leaver.cause)
-        }));
+        self.tell_of(&pair.0, &pair.1, leaver.cause);
+    }
+
+    /// Tells the listener, if there is one, of an entry that left.
+    pub(super) fn tell_of(&self, key: &K, value: &V, cause: Cause) {
+        let Some(listener) = &self.listener else {
+            return;
+        };
+        let told = catch_unwind(AssertUnwindSafe(|| listener(key, value, cause)));
         if told.is_err() {
             self.counters.count(Event::ListenerPanic);
         }

@@ -62,10 +62,12 @@ impl<K, V> Writer<'_, K, V> {
         while let Some(timetable) = &mut self.core.timetable {
             // SAFETY: S1: both are this shard's.
             let Some(entry) = (unsafe { timetable.pop(stamps, now, &mut at_most) }) else {
-                return;
+                break;
             };
             self.remove(entry, Cause::Expired);
         }
+        // The user's `Eq` comes next, and may panic.
+        self.settle();
     }
 
     /// Writes down when a new entry is over.

@@ -89,6 +89,7 @@ impl<'a, K, V> Writer<'a, K, V> {
         let (engine, shard) = (self.engine, self.shard);
         let (any, ripe) = self.take_ripe();
         self.settle();
+        self.untold.append(&mut self.core.backlog);
         let untold = mem::take(&mut self.untold);
         drop(self);
         if !untold.is_empty() || !ripe.is_empty() {
@@ -106,11 +107,12 @@ impl<'a, K, V> Writer<'a, K, V> {
     pub(super) fn leavings(&mut self) -> Vec<u32> {
         let mut all = self.entries();
         all.extend(self.core.limbo.drain());
+        all.extend(self.core.backlog.drain(..).map(|leaver| leaver.entry));
         all
     }
 
     /// Hands back what credit is too much for one shard, and shows the figures.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let slack = self.engine.slack();
         if self.core.credit > 2 * slack {
             let surplus = self.core.credit - slack;
@@ -155,6 +157,10 @@ impl<'a, K, V> Writer<'a, K, V> {
     fn limit(&self, entry: u32) -> u8 {
         // SAFETY: S1 as above.
         unsafe { self.shard.slab.node(entry) }.limit()
+    }
+
+    pub(super) fn is_weightless(&self, entry: u32) -> bool {
+        self.limit(entry) == WEIGHTLESS
     }
 
     /// The claim of this key that stands in the way, to be waited for without the lock.
@@ -235,7 +241,7 @@ impl<'a, K, V> Writer<'a, K, V> {
     pub(super) fn left(&mut self, entry: u32, cause: Cause) {
         self.core.tally.left[cause as usize] += 1;
         self.unschedule(entry);
-        if self.limit(entry) == WEIGHTLESS {
+        if self.is_weightless(entry) {
             self.core.weightless -= 1;
         }
         let told = self.engine.listener.is_some();
@@ -353,6 +359,15 @@ impl<'a, K, V> Writer<'a, K, V> {
             // SAFETY: S1: we hold the lock. S2: the entry is ours.
             let mut view = unsafe { View::new(&self.shard.slab, &core.book) };
             core.policy.unpark(&mut view, entry);
+        }
+    }
+}
+
+/// Where `Eq` panicked, what has left before that is told by the next one who closes.
+impl<K, V> Drop for Writer<'_, K, V> {
+    fn drop(&mut self) {
+        if !self.untold.is_empty() {
+            self.core.backlog.append(&mut self.untold);
         }
     }
 }
