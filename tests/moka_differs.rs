@@ -3,6 +3,7 @@
 
 #![cfg(feature = "cache")]
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -298,4 +299,80 @@ fn a_predicate_is_asked_before_the_call_returns() {
     cache.insert(1, 1);
     assert_eq!(cache.get(&1), Some(1));
     assert_eq!(asked.load(SeqCst), 10);
+}
+
+// ---------------------------------------------------------------- exactly once, under load
+
+/// Every value that came in is there at the end or was told of once, whatever was refused, replaced,
+/// removed, evicted or given up.
+#[test]
+fn each_value_is_told_of_once() {
+    use future::FutureExt;
+
+    const THREADS: u64 = 4;
+    const ROUNDS: u64 = 3_000;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let cache: future::Cache<u64, u64> = future::Cache::builder()
+        .max_capacity(64)
+        .weigher(|_, value| if value % 50 == 0 { 65 } else { 1 })
+        .async_eviction_listener(move |_, value, _| {
+            let tell = Arc::clone(&tell);
+            async move {
+                yield_now().await;
+                tell.lock().unwrap().push(value);
+            }
+            .boxed()
+        })
+        .build();
+    // What came in for certain, and what may have.
+    let work = |thread: u64| {
+        let mut random = fastrand::Rng::with_seed(thread);
+        let (mut made, mut perhaps) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            let (key, value) = (random.u64(0..96), thread * ROUNDS + round);
+            let call = async {
+                match value % 4 {
+                    0 => drop(cache.entry(key).and_upsert_with(async |_| value).await),
+                    1 => drop(cache.remove(&key).await),
+                    _ => cache.insert(key, value).await,
+                }
+            };
+            if random.u8(0..4) > 0 {
+                block_on(call);
+            } else if block_on(poll_once(Box::pin(call))).is_none() {
+                // Given up: while the listener was awaited, or a computation of the key.
+                perhaps.push(value);
+                continue;
+            }
+            if value % 4 != 1 {
+                made.push(value);
+            }
+        }
+        (made, perhaps)
+    };
+    let (made, perhaps): (Vec<_>, Vec<_>) = thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| scope.spawn(move || work(thread)))
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).unzip()
+    });
+    block_on(cache.run_pending_tasks());
+    assert!(cache.weighted_size() <= 64);
+
+    let mut seen: Vec<u64> = cache.iter().map(|(_, value)| value).collect();
+    seen.append(&mut told.lock().unwrap());
+    let count = seen.len();
+    let seen: BTreeSet<u64> = seen.into_iter().collect();
+    assert_eq!(seen.len(), count, "a value was told of twice");
+    let made: BTreeSet<u64> = made.into_iter().flatten().collect();
+    let perhaps: BTreeSet<u64> = perhaps.into_iter().flatten().collect();
+    assert!(made.is_subset(&seen));
+    assert!(seen.is_subset(&(&made | &perhaps)));
+    let waited = perhaps.intersection(&seen).count();
+    assert!(
+        waited > 0,
+        "no call was given up while its listener was awaited"
+    );
 }

@@ -45,7 +45,6 @@ impl<K, V> Entry<K, V> {
     }
 
     /// The value.
-    #[must_use]
     pub fn into_value(self) -> V {
         self.value
     }

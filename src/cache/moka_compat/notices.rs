@@ -17,7 +17,7 @@
 //! Blocks on the queue's lock, under which no user code runs; otherwise on the listener.
 //!
 //! # Checked by
-//! `tests/moka_compat_future.rs` (A1, A2).
+//! `tests/moka_differs.rs` (A1, A2).
 
 use core::fmt;
 use core::future::poll_fn;

@@ -45,7 +45,6 @@ pub mod compute {
 
     impl<K, V> CompResult<K, V> {
         /// The entry that the result tells of, unless it is `StillNone`.
-        #[must_use]
         pub fn into_entry(self) -> Option<Entry<K, V>> {
             match self {
                 Self::StillNone(_) => None,
@@ -60,7 +59,6 @@ pub mod compute {
         ///
         /// # Panics
         /// If it is `StillNone`.
-        #[must_use]
         #[track_caller]
         pub fn unwrap(self) -> Entry<K, V> {
             let entry = self.into_entry();
