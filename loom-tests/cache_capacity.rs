@@ -56,18 +56,28 @@ fn fill(world: World, keys: &[u64]) {
 
 #[test]
 fn two_inserts_for_the_last_room() {
-    explore("insert/insert", Some(3), 100, insert_insert(|| builder(1)));
+    explore("insert/insert", Some(2), 3000, insert_insert(|| builder(1)));
     let live = || builder(1).mode(Mode::Live);
-    explore("insert/insert, live", Some(3), 100, insert_insert(live));
+    explore("insert/insert, live", Some(2), 2000, insert_insert(live));
 }
 
 /// Even keys up to 3 belong to one shard, 1 and 4 to the other.
 #[test]
 fn two_inserts_for_the_last_room_of_two_shards() {
     let shards = || builder(1).shards(2);
-    explore("insert/insert, two shards", Some(2), 100, insert_insert(shards));
+    explore(
+        "insert/insert, two shards",
+        Some(2),
+        4000,
+        insert_insert(shards),
+    );
     let live = || builder(1).shards(2).mode(Mode::Live);
-    explore("insert/insert, two shards, live", Some(2), 100, insert_insert(live));
+    explore(
+        "insert/insert, two shards, live",
+        Some(2),
+        9000,
+        insert_insert(live),
+    );
 }
 
 /// M1: whoever sees the new one sees the old one gone.
@@ -88,16 +98,16 @@ fn evict_look(builder: impl Fn() -> Builder + Send + Sync) -> impl Fn() + Send +
 
 #[test]
 fn a_look_at_both_against_eviction() {
-    explore("look/evict", None, 100, evict_look(|| builder(1)));
+    explore("look/evict", Some(4), 2000, evict_look(|| builder(1)));
     let shards = || builder(1).shards(2);
-    explore("look/evict, two shards", None, 100, evict_look(shards));
+    explore("look/evict, two shards", None, 1000, evict_look(shards));
 }
 
 /// M1, TOKEN: one shard's token, given back by a removal, pays in the other shard. A listener is told
 /// before the entry is retired, so that no fence of a collector stands between.
 #[test]
 fn a_token_that_changes_shards() {
-    explore("token", Some(4), 100, || {
+    explore("token", Some(4), 10_000, || {
         let world = World::with(builder(1).shards(2).eviction_listener(|_, _, _| ())).and(&[2]);
         let there = world.spawn(|world| world.cache.invalidate(&2));
         let guard = world.cache.pin();
@@ -113,7 +123,7 @@ fn a_token_that_changes_shards() {
 /// M2: the reader has the only room as long as it looks.
 #[test]
 fn live_counts_what_a_guard_keeps() {
-    explore("live/guard", Some(3), 100, || {
+    explore("live/guard", Some(3), 9000, || {
         let world = World::with(builder(1).mode(Mode::Live)).and(&[1]);
         let there = world.spawn(|world| {
             let guard = world.cache.pin();
@@ -132,7 +142,7 @@ fn live_counts_what_a_guard_keeps() {
 
 #[test]
 fn waiting_for_a_guard() {
-    explore("live/wait", Some(3), 50, || {
+    explore("live/wait", Some(3), 5000, || {
         let world = World::with(builder(1).mode(Mode::Live)).and(&[1]);
         let there = world.spawn(|world| {
             let guard = world.cache.pin();
@@ -149,7 +159,7 @@ fn waiting_for_a_guard() {
 /// Two hands: each thread makes room in the other's shard.
 #[test]
 fn two_hands() {
-    explore("hand/hand", None, 100, || {
+    explore("hand/hand", None, 4000, || {
         let world = World::with(builder(2).shards(2)).and(&[1, 2]);
         let there = world.spawn(|world| world.insert(3, 3));
         let here = world.insert(4, 4);
@@ -162,7 +172,7 @@ fn two_hands() {
 
 #[test]
 fn eviction_against_removal() {
-    explore("evict/remove", Some(4), 100, || {
+    explore("evict/remove", Some(4), 8000, || {
         let world = World::new(1, &[1]);
         let there = world.spawn(|world| world.remove(1));
         assert!(world.insert(2, 2));
@@ -175,7 +185,7 @@ fn eviction_against_removal() {
 /// The one that comes back enters the main ring while the hand takes another one.
 #[test]
 fn ghost_hit_against_eviction() {
-    explore("ghost/evict", None, 100, || {
+    explore("ghost/evict", None, 3000, || {
         let world = World::new(2, &[1, 2, 3]);
         let there = world.spawn(|world| world.insert(1, 1));
         assert!(world.insert(4, 4));
@@ -188,7 +198,7 @@ fn ghost_hit_against_eviction() {
 /// M1: 2 and 1, by weight, have room for 2.
 #[test]
 fn weights() {
-    explore("weights", Some(3), 100, || {
+    explore("weights", Some(2), 3000, || {
         let weigh = |_: &u64, value: &support::Value| value.number;
         let world = World::with(builder(2).weigher(weigh));
         let there = world.spawn(|world| world.insert(1, 1));
@@ -203,7 +213,7 @@ fn weights() {
 
 #[test]
 fn the_capacity_changes_against_an_insert() {
-    explore("shrink/insert", Some(3), 100, || {
+    explore("shrink/insert", Some(2), 6000, || {
         let world = World::new(2, &[1]);
         let there = world.spawn(|world| world.insert(2, 2));
         if world.cache.set_capacity(1).is_ok() {
@@ -213,7 +223,7 @@ fn the_capacity_changes_against_an_insert() {
         there.join().expect("no panic");
         fill(world, &[1, 2]);
     });
-    explore("widen/insert", Some(4), 50, || {
+    explore("widen/insert", Some(4), 300, || {
         let world = World::new(1, &[1]);
         let there = world.spawn(|world| world.insert(2, 2));
         assert!(world.cache.set_capacity(2).is_ok());

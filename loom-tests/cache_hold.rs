@@ -25,7 +25,7 @@ use support::{Builder, Value, World, builder};
 /// M1, M2: while this thread holds 1, there is no room for 2.
 #[test]
 fn hold_against_eviction() {
-    explore("hold/evict", None, 50, || {
+    explore("hold/evict", None, 600, || {
         let world = World::new(1, &[1]);
         let there = world.spawn(|world| {
             if let Some(held) = world.cache.hold(&1) {
@@ -42,7 +42,7 @@ fn hold_against_eviction() {
 
 #[test]
 fn hold_against_removal() {
-    explore("hold/remove", Some(5), 50, || {
+    explore("hold/remove", Some(5), 2000, || {
         let world = World::new(1, &[1]);
         let there = world.spawn(|world| {
             if let Some(held) = world.cache.hold(&1) {
@@ -57,7 +57,7 @@ fn hold_against_removal() {
 
 #[test]
 fn hold_against_replace() {
-    explore("hold/replace", None, 50, || {
+    explore("hold/replace", None, 600, || {
         let world = World::new(2, &[1]);
         let there = world.spawn(|world| {
             let held = world.cache.hold(&1).expect("it is there throughout");
@@ -75,7 +75,7 @@ fn hold_against_replace() {
 /// M3: a read that began before may look on after the release.
 #[test]
 fn release_against_get() {
-    explore("release/get", Some(5), 50, || {
+    explore("release/get", Some(5), 30_000, || {
         let world = World::new(1, &[1]);
         let held = world.cache.hold(&1).expect("it is there");
         let there = world.spawn(|world| {
@@ -106,7 +106,7 @@ fn release_against_removal() {
 
 #[test]
 fn release_against_release() {
-    explore("release/release", None, 10, || {
+    explore("release/release", None, 8, || {
         let world = World::new(1, &[1]);
         let held = world.cache.hold(&1).expect("it is there");
         let other = held.clone();
@@ -125,23 +125,22 @@ fn release_against_release() {
 /// M4: the hand meets a held entry, and puts it aside.
 #[test]
 fn release_against_a_hand() {
-    explore("release/hand", None, 50, || {
+    explore("release/hand", None, 40, || {
         let world = World::new(2, &[1, 2]);
         let held = world.cache.hold(&1).expect("it is there");
         let there = world.spawn(move |_| drop(held));
         assert!(world.insert(3, 3));
         there.join().expect("no panic");
-        assert!(world.insert(4, 4) && world.insert(6, 6), "M4");
-        let left = [1, 2, 3].map(|key| world.get(key)).into_iter().flatten();
-        assert!(left.count() <= 1, "M4: hands find what was put aside");
         assert_eq!(world.cache.entry_count(), 2);
+        assert!(world.cache.set_capacity(0).is_ok(), "M4");
+        assert_eq!(world.cache.entry_count(), 0, "M4");
         world.end();
     });
 }
 
 #[test]
 fn drain_against_get_and_insert() {
-    explore("drain/insert", Some(4), 50, || {
+    explore("drain/insert", Some(4), 10_000, || {
         let world = World::new(3, &[1]);
         let there = world.spawn(|world| {
             world.get(1);
@@ -183,14 +182,18 @@ fn told_once(world: World, told: &Told, numbers: &[u64]) {
         all.map(|(_, value)| value.number).collect()
     };
     for number in numbers {
-        assert_eq!(told.of(*number), u64::from(!there.contains(number)), "M5: {number}");
+        assert_eq!(
+            told.of(*number),
+            u64::from(!there.contains(number)),
+            "M5: {number}"
+        );
     }
     world.end();
 }
 
 #[test]
 fn a_listener_is_told_of_a_removal_or_an_eviction() {
-    explore("listener, remove/evict", Some(4), 50, || {
+    explore("listener, remove/evict", Some(4), 10_000, || {
         let told = Told::default();
         let world = World::with(told.builder(1)).and(&[1]);
         let there = world.spawn(|world| world.remove(1));
@@ -202,7 +205,7 @@ fn a_listener_is_told_of_a_removal_or_an_eviction() {
 
 #[test]
 fn a_listener_is_told_of_what_readers_look_at() {
-    explore("listener, replace/get", Some(4), 50, || {
+    explore("listener, replace/get", Some(4), 3000, || {
         let told = Told::default();
         let world = World::with(told.builder(1)).and(&[1]);
         let there = world.spawn(|world| world.get(1).expect("it is there throughout"));
@@ -214,7 +217,7 @@ fn a_listener_is_told_of_what_readers_look_at() {
 
 #[test]
 fn a_listener_is_told_of_what_is_held() {
-    explore("listener, remove/release", None, 50, || {
+    explore("listener, remove/release", None, 400, || {
         let told = Told::default();
         let world = World::with(told.builder(1)).and(&[1]);
         let held = world.cache.hold(&1).expect("it is there");
@@ -230,7 +233,7 @@ fn a_listener_is_told_of_what_is_held() {
 
 #[test]
 fn a_listener_is_told_by_invalidate_all() {
-    explore("listener, all/insert", None, 10, || {
+    explore("listener, all/insert", None, 900, || {
         let told = Told::default();
         let world = World::with(told.builder(2)).and(&[1]);
         let there = world.spawn(|world| world.insert(1, 2));

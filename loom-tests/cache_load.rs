@@ -34,7 +34,7 @@ fn load(world: &World, key: u64, number: u64, ran: &AtomicUsize) -> u64 {
 
 #[test]
 fn load_against_load() {
-    explore("load/load", None, 50, || {
+    explore("load/load", None, 10_000, || {
         let (world, ran) = (World::new(3, &[]), Arc::new(AtomicUsize::new(0)));
         let other = Arc::clone(&ran);
         let there = world.spawn(move |world| load(world, 1, 1, &other));
@@ -49,10 +49,14 @@ fn load_against_load() {
 /// M3: one of the two panics.
 #[test]
 fn load_against_a_load_that_panics() {
-    explore("load/panic", None, 50, || {
+    explore("load/panic", None, 10_000, || {
         let (world, ran) = (World::new(3, &[]), AtomicUsize::new(0));
         let there = world.spawn(|world| {
-            let loads = || world.cache.get_or_insert_with(1, || resume_unwind(Box::new(())));
+            let loads = || {
+                world
+                    .cache
+                    .get_or_insert_with(1, || resume_unwind(Box::new(())))
+            };
             catch_unwind(AssertUnwindSafe(loads)).map(|value| value.read())
         });
         let here = load(&world, 1, 2, &ran);
@@ -66,13 +70,17 @@ fn load_against_a_load_that_panics() {
 /// M2: an error is shared by those who wait, and by no others.
 #[test]
 fn load_against_a_load_that_fails() {
-    explore("load/fail", None, 50, || {
+    explore("load/fail", None, 10_000, || {
         let world = World::new(3, &[]);
         let there = world.spawn(|world| {
-            let failed = world.cache.try_get_or_insert_with(1, || Err::<Value, u64>(7));
+            let failed = world
+                .cache
+                .try_get_or_insert_with(1, || Err::<Value, u64>(7));
             failed.map(|value| value.read()).map_err(|error| *error)
         });
-        let here = world.cache.try_get_or_insert_with(1, || Ok::<Value, u64>(world.value(2)));
+        let here = world
+            .cache
+            .try_get_or_insert_with(1, || Ok::<Value, u64>(world.value(2)));
         let here = here.map(|value| value.read()).map_err(|error| *error);
         let there = there.join().expect("no panic");
         assert!(there == Err(7) || there == Ok(2), "M2");
@@ -84,7 +92,7 @@ fn load_against_a_load_that_fails() {
 /// M4.
 #[test]
 fn load_against_insert() {
-    explore("load/insert", None, 50, || {
+    explore("load/insert", None, 800, || {
         let (world, ran) = (World::new(3, &[]), Arc::new(AtomicUsize::new(0)));
         let there = world.spawn(|world| world.insert(1, 1));
         load(&world, 1, 2, &ran);
@@ -96,7 +104,7 @@ fn load_against_insert() {
 
 #[test]
 fn load_against_removal() {
-    explore("load/remove", Some(4), 50, || {
+    explore("load/remove", Some(4), 2000, || {
         let (world, ran) = (World::new(3, &[1]), AtomicUsize::new(0));
         let there = world.spawn(|world| world.remove(1));
         let here = load(&world, 1, 2, &ran);
@@ -129,7 +137,7 @@ fn compute_against_compute() {
 /// M5: an insert comes before or after, and is not overwritten unseen.
 #[test]
 fn compute_against_insert() {
-    explore("compute/insert", None, 50, || {
+    explore("compute/insert", None, 90, || {
         let world = World::new(3, &[]);
         let there = world.spawn(add_one);
         assert!(world.insert(1, 5));
@@ -141,7 +149,7 @@ fn compute_against_insert() {
 
 #[test]
 fn compute_against_removal() {
-    explore("compute/remove", Some(4), 50, || {
+    explore("compute/remove", Some(4), 2000, || {
         let world = World::new(3, &[1]);
         let there = world.spawn(add_one);
         let removed = world.remove(1).expect("it is there throughout");

@@ -107,7 +107,9 @@ impl Arbitrary for Step {
         use How::*;
         let (k, m) = (u8::arbitrary(g), u8::arbitrary(g));
         let n = usize::arbitrary(g) % 8;
-        let hows = [Upsert, Upsert, Upsert, Wait, IfAbsent, IfPresent, Compute, Load, TryLoad];
+        let hows = [
+            Upsert, Upsert, Upsert, Wait, IfAbsent, IfPresent, Compute, Load, TryLoad,
+        ];
         let weight = *g.choose(&[0, 1, 1, 1, 2, 3, 5, 9, 25, 70]).unwrap();
         match u8::arbitrary(g) % 64 {
             0..=22 => Self::Put(*g.choose(&hows).unwrap(), k, weight),
@@ -256,10 +258,7 @@ impl World {
         let Some(result) = result else { return };
         let coming = Some((k, weight));
         let before = self.model.entries.clone();
-        let (sized, old) = self.settle(Allowed {
-            coming,
-            ..NOTHING
-        });
+        let (sized, old) = self.settle(Allowed { coming, ..NOTHING });
         self.check_result((how, k), seen, weight, &result, sized);
         if result.is_ok() {
             if !self.setup.listened {
@@ -292,7 +291,6 @@ impl World {
             }
             let came_in = cache.stats().inserts > inserts;
             Some(came_in.then_some(()).ok_or(Reason::Contended)) // of whatever reason
-
         };
         match how {
             How::Upsert => Some(cache.insert(key, value).map_err(refused)),
@@ -314,9 +312,11 @@ impl World {
                 })
             }
             How::Load => loaded(cache.get_or_insert_with(key, || value)),
-            How::TryLoad => {
-                loaded(cache.try_get_or_insert_with(key, || Ok::<_, ()>(value)).unwrap())
-            }
+            How::TryLoad => loaded(
+                cache
+                    .try_get_or_insert_with(key, || Ok::<_, ()>(value))
+                    .unwrap(),
+            ),
         }
     }
 
@@ -351,7 +351,9 @@ impl World {
         match result {
             Ok(()) => assert!(fits && !occupied, "C6: {weight} fits not"),
             Err(_) if loads => assert!(
-                [Reason::TooHeavy, Reason::AllHeld, Reason::Retained].into_iter().any(may),
+                [Reason::TooHeavy, Reason::AllHeld, Reason::Retained]
+                    .into_iter()
+                    .any(may),
                 "C6: the loaded value did not come in"
             ),
             Err(reason) => assert!(may(*reason), "C6: refused for {reason:?}"),
@@ -367,7 +369,9 @@ impl World {
         if self.setup.mode == Mode::Live {
             total = u64::MAX; // what is retained is not known from outside
         }
-        let old = allowed.coming.and_then(|(k, _)| self.model.entries.get(&k).copied());
+        let old = allowed
+            .coming
+            .and_then(|(k, _)| self.model.entries.get(&k).copied());
         // What is held gives its successor nothing.
         let old = old.filter(|old| !self.model.is_held(old.serial));
         let expired = |event: &&Event| event.2 == Cause::Expired;
@@ -419,7 +423,9 @@ impl World {
     /// Without a listener: entries of the model that a call removed.
     fn forget(&mut self, which: impl Fn(u8, u64) -> bool) {
         if !self.setup.listened {
-            self.model.entries.retain(|&key, entry| !which(key, entry.serial));
+            self.model
+                .entries
+                .retain(|&key, entry| !which(key, entry.serial));
         }
     }
 
@@ -447,7 +453,11 @@ impl World {
         let mut values = vec![None; keys.len()];
         self.cache.get_many(&keys, &mut values);
         for (key, value) in keys.iter().zip(values) {
-            assert_eq!(value.map(|value| value.serial), self.model.touch(**key), "C1");
+            assert_eq!(
+                value.map(|value| value.serial),
+                self.model.touch(**key),
+                "C1"
+            );
         }
     }
 
@@ -462,7 +472,11 @@ impl World {
     }
 
     fn count_hold(&mut self, held: Held<Key, Value, Dull>) {
-        let hold = self.model.holds.entry(held.serial).or_insert((held.weight, 0));
+        let hold = self
+            .model
+            .holds
+            .entry(held.serial)
+            .or_insert((held.weight, 0));
         hold.1 += 1;
         self.held.push(held);
     }
@@ -532,7 +546,9 @@ impl World {
 
     fn fail_to_load(&mut self, k: u8) {
         let seen = self.model.touch(k);
-        let loaded = self.cache.try_get_or_insert_with(self.key(k), || Err::<Value, _>(7));
+        let loaded = self
+            .cache
+            .try_get_or_insert_with(self.key(k), || Err::<Value, _>(7));
         self.settle(NOTHING);
         match loaded {
             Ok(value) => assert_eq!(Some(value.serial), seen),
@@ -587,7 +603,14 @@ impl World {
             self.capacity = before;
         }
         let may_fail = self.setup.mode == Mode::Live && !self.guards.is_empty();
-        assert!(if result.is_ok() { fits } else { !fits || may_fail }, "C6");
+        assert!(
+            if result.is_ok() {
+                fits
+            } else {
+                !fits || may_fail
+            },
+            "C6"
+        );
         if result.is_err() {
             self.capacity = kept;
         }
@@ -624,7 +647,10 @@ impl World {
         assert_eq!(self.cache.held_weight(), self.model.held_weight(), "C5");
         assert!(weight <= self.capacity, "C5: {weight} of {}", self.capacity);
         if self.setup.mode == Mode::Live {
-            assert!(weight + retained <= self.capacity, "C5: {weight} + {retained}");
+            assert!(
+                weight + retained <= self.capacity,
+                "C5: {weight} + {retained}"
+            );
         }
         assert_eq!(self.cache.max_capacity(), self.capacity);
     }
@@ -644,7 +670,14 @@ impl World {
 
     /// The end, in one order or another.
     fn end(self) {
-        let Self { cache, held, guards, ledger, serial, .. } = self;
+        let Self {
+            cache,
+            held,
+            guards,
+            ledger,
+            serial,
+            ..
+        } = self;
         match serial % 3 {
             0 => drop((cache, held, guards)),
             1 => drop((held, guards, cache)),

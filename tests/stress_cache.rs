@@ -53,10 +53,7 @@ fn world(mode: Mode, capacity: u64, expires: bool) -> World {
         .mode(mode)
         .shards(4)
         .max_weightless(40)
-        .weigher(|_, value: &Value| {
-            maybe_panic();
-            value.weight
-        })
+        .weigher(|key: &Key, value: &Value| value.weigh(key))
         .eviction_listener(move |key: &Key, value: &Value, _: Cause| {
             value.check(key.n);
             value.tell();
@@ -103,11 +100,15 @@ impl World {
                 maybe_panic();
                 value.serial % 2 == 0
             })),
-            23..=25 => cache.get_or_insert_with(self.key(n), || self.made(n)).check(n),
-            26 => drop(cache.try_get_or_insert_with(self.key(n), || match below(2) {
-                0 => Err(n),
-                _ => Ok(self.made(n)),
-            })),
+            23..=25 => cache
+                .get_or_insert_with(self.key(n), || self.made(n))
+                .check(n),
+            26 => drop(
+                cache.try_get_or_insert_with(self.key(n), || match below(2) {
+                    0 => Err(n),
+                    _ => Ok(self.made(n)),
+                }),
+            ),
             27 | 28 => drop(cache.compute(self.key(n), |found| {
                 found.inspect(|value| value.check(n));
                 match below(3) {
@@ -119,19 +120,21 @@ impl World {
             29..=31 => held.extend(cache.hold(&self.key(n))),
             32 | 33 => self.let_go(held),
             34 => cache.run_pending_tasks(),
-            35 if below(8) == 0 => cache.invalidate_all(),
-            36 if below(8) == 0 => cache.retain(|key, value| {
+            35 if below(100) == 0 => cache.invalidate_all(),
+            36 if below(40) == 0 => cache.retain(|key, value| {
                 value.check(key.n);
                 maybe_panic();
                 value.serial % 3 > 0
             }),
-            37 if below(8) == 0 => cache.drain().take(30).for_each(|held| {
+            37 if below(40) == 0 => cache.drain().take(30).for_each(|held| {
                 held.check(held.key().n);
             }),
             38 => drop(cache.set_capacity(self.capacity - below(self.capacity / 2))),
             _ => {
                 let guard = cache.pin();
-                cache.iter_in(&guard).for_each(|(key, value)| value.check(key.n));
+                cache
+                    .iter_in(&guard)
+                    .for_each(|(key, value)| value.check(key.n));
             }
         }
     }
@@ -146,7 +149,9 @@ impl World {
         let guard = self.cache.pin();
         let first = below(KEYS);
         let keys: Vec<Key> = (first..first + 20).map(|n| self.key(n)).collect();
-        let found = keys.iter().map(|key| (key.n, self.cache.get_in(key, &guard)));
+        let found = keys
+            .iter()
+            .map(|key| (key.n, self.cache.get_in(key, &guard)));
         let found: Vec<_> = found.collect();
         if below(8) == 0 {
             thread::yield_now();
@@ -164,7 +169,12 @@ impl World {
 
     /// S2 and S3, when nobody calls any more.
     fn rest(self) {
-        let Self { cache, census, told, .. } = self;
+        let Self {
+            cache,
+            census,
+            told,
+            ..
+        } = self;
         cache.run_pending_tasks();
         let live = cache.weighted_size() as i64;
         assert_eq!(cache.retained_weight(), 0);
@@ -254,7 +264,9 @@ fn live_values_never_weigh_more_than_the_capacity_and_what_is_in_hands() {
                 highest.fetch_max(world.census.weight(), SeqCst);
             }
         });
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        writers
+            .into_iter()
+            .for_each(|writer| writer.join().unwrap());
         done.store(true, SeqCst);
     });
     let highest = highest.into_inner();

@@ -98,7 +98,10 @@ pub(crate) struct World {
 /// A cache for so many entries, in one shard, whose table need not grow for the first three.
 pub(crate) fn builder(capacity: u64) -> Builder {
     let builder = ClockCache::builder().max_capacity(capacity);
-    builder.initial_capacity(3).shards(1).hasher(Same::default())
+    builder
+        .initial_capacity(3)
+        .shards(1)
+        .hasher(Same::default())
 }
 
 #[allow(dead_code)] // no file needs all of it
@@ -166,7 +169,11 @@ impl World {
     pub(crate) fn check(&self) {
         let cache = &self.cache;
         cache.run_pending_tasks();
-        assert_eq!(cache.entry_count(), self.alive() as u64, "what left is dropped");
+        assert_eq!(
+            cache.entry_count(),
+            self.alive() as u64,
+            "what left is dropped"
+        );
         assert_eq!(cache.retained_weight(), 0);
         assert_eq!(cache.held_weight(), 0);
         assert!(cache.weighted_size() <= cache.max_capacity(), "the budget");
@@ -181,7 +188,11 @@ impl World {
         let Self { cache, count } = self;
         drop(cache);
         let dropped = count.dropped.load(Relaxed);
-        assert_eq!(count.made.load(Relaxed), dropped, "each value is dropped once");
+        assert_eq!(
+            count.made.load(Relaxed),
+            dropped,
+            "each value is dropped once"
+        );
     }
 
     pub(crate) fn spawn<R: 'static>(

@@ -208,8 +208,7 @@ impl Model {
     }
 
     fn only_held(&self) -> impl Iterator<Item = u64> + '_ {
-        let is_reachable =
-            |serial: u64| self.entries.values().any(|entry| entry.serial == serial);
+        let is_reachable = |serial: u64| self.entries.values().any(|entry| entry.serial == serial);
         let holds = self.holds.iter();
         holds
             .filter(move |(serial, _)| !is_reachable(**serial))

@@ -22,7 +22,7 @@
 //! `take` and `give` are lock-free.
 //!
 //! # Checked by
-//! `loom-tests/cache.rs` (B1, TOKEN); `proptests/cache.rs`.
+//! `loom-tests/cache_capacity.rs` (B1, TOKEN); `proptests/cache.rs`.
 
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 

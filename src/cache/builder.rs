@@ -19,7 +19,7 @@ use crate::sync::epoch::Domain;
 const LEAST_SHARE: u64 = 512;
 /// The same where entries are weighed, in weight: nobody knows how many that will be, and a shard
 /// is to be much more than any one of them.
-const LEAST_WEIGHT: u64 = 1 << 19;
+const LEAST_WEIGHT: u64 = 1 << 22;
 const MOST_SHARDS: usize = 4096;
 
 /// Makes a [`ClockCache`].
@@ -115,7 +115,7 @@ impl<K, V, S> CacheBuilder<K, V, S> {
 
     /// Into how many parts the cache is divided, each with a lock for its writers: a power of two
     /// from 1 to 4096. Unless told, 16 for each core, and no more than leave 512 entries of capacity
-    /// to each; where entries are weighed, 524,288 of weight.
+    /// to each; where entries are weighed, 4 Mi of weight.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self

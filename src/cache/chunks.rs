@@ -1,6 +1,4 @@
 //! Rows of things at places that never move, which grow by an eighth.
-// Unsafe: things are named by numbers and lie in chunks behind pointers.
-#![allow(unsafe_code)]
 //!
 //! # Shape
 //! ```text
@@ -24,6 +22,8 @@
 //!
 //! # Checked by
 //! `loom-tests/cache.rs`; the address sanitizer over `tests/stress_cache.rs` (C1).
+// Unsafe: things are named by numbers and lie in chunks behind pointers.
+#![allow(unsafe_code)]
 
 use core::ops::Range;
 use core::ptr;

@@ -28,8 +28,8 @@ pub(super) struct Core<K, V> {
     pub(super) weight: u64,
     /// What held entries own.
     pub(super) held: u64,
-    /// What waits in the limbo, or to be told to a listener.
-    pub(super) retained: u64,
+    /// What waits in the limbo, or to be told to a listener. It has no bound but in `Live`.
+    pub(super) retained: u128,
     /// How many entries are reachable.
     pub(super) len: usize,
     pub(super) weightless: usize,

@@ -66,10 +66,9 @@ impl Hashed {
         Self((product >> 64) as u64 ^ product as u64)
     }
 
-    /// Never 0.
     #[inline(always)]
     pub(super) fn fingerprint(self) -> u32 {
-        (self.0 as u32).max(1)
+        self.0 as u32
     }
 
     #[inline(always)]
@@ -111,7 +110,7 @@ impl<K, V> Engine<K, V> {
             listener: parts.listener,
             weigher: parts.weigher,
             shards,
-            weightless: parts.weightless.div_ceil(parts.shards),
+            weightless: parts.weightless.div_ceil(parts.shards).max(1),
             evicts_refused: parts.evicts_refused,
             counters: Counters::new(),
             times,
@@ -176,7 +175,7 @@ impl<K, V> Engine<K, V> {
     {
         let found = self.find(hashed, key, guard)?;
         if let Some(times) = &self.times {
-            self.look(times, hashed, &found, is_use)?;
+            self.look(times, hashed, (found.entry, found.pair), is_use)?;
         }
         if is_use {
             found.node.touch();
@@ -189,28 +188,22 @@ impl<K, V> Engine<K, V> {
         &self,
         times: &Times<K, V>,
         hashed: Hashed,
-        found: &Found<'_, K, V>,
+        (entry, pair): (u32, &(K, V)),
         is_use: bool,
     ) -> Option<()> {
         let shard = self.shard(hashed);
         let stamps = shard.stamps.as_ref()?;
-        let (entry, pair) = (found.entry, found.pair);
-        // SAFETY: S1: the number was read from a place of the table.
-        let look = unsafe {
-            times.look(
-                At {
-                    stamps,
-                    entry,
-                    pair,
-                },
-                is_use,
-            )
+        let at = At {
+            stamps,
+            entry,
+            pair,
         };
-        match look {
+        // SAFETY: S1: the number was read from a place of the table.
+        match unsafe { times.look(at, is_use) } {
             Look::Over => None,
             Look::Alive => Some(()),
             Look::Sooner => {
-                self.reschedule(shard, found);
+                self.reschedule(shard, entry);
                 Some(())
             }
         }
@@ -219,9 +212,9 @@ impl<K, V> Engine<K, V> {
     /// A read moved an entry's deadline to an earlier time: the wheel is told, if it can be at once;
     /// else it finds the entry later than it could, and reads do not return it meanwhile.
     #[cold]
-    fn reschedule(&self, shard: &Shard<K, V>, found: &Found<'_, K, V>) {
+    fn reschedule(&self, shard: &Shard<K, V>, entry: u32) {
         if let Some(mut writer) = Writer::try_new(self, shard) {
-            writer.reschedule(found.entry);
+            writer.reschedule(entry);
         }
     }
 
@@ -324,7 +317,8 @@ impl<K, V> Engine<K, V> {
 
     /// What readers may still look at, of all shards.
     pub(super) fn retained(&self) -> u64 {
-        self.sum(|shard| shard.gauges.retained.get())
+        let all = self.shards.iter().map(|shard| shard.gauges.retained.get());
+        all.fold(0, u64::saturating_add)
     }
 
     pub(super) fn sum(&self, figure: impl Fn(&Shard<K, V>) -> u64) -> u64 {

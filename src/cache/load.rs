@@ -37,6 +37,8 @@ pub(super) trait Ask<K> {
     type Key: Equivalent<K> + ?Sized;
 
     fn key(&self) -> &Self::Key;
+    /// A key of one's own, if that runs the user's code: then it is not to be done under a lock.
+    fn make(&self) -> Option<K>;
     fn own(self) -> K;
 }
 
@@ -48,6 +50,10 @@ impl<K: Eq> Ask<K> for Own<K> {
 
     fn key(&self) -> &K {
         &self.0
+    }
+
+    fn make(&self) -> Option<K> {
+        None
     }
 
     fn own(self) -> K {
@@ -63,6 +69,10 @@ impl<K: Borrow<Q>, Q: Eq + ToOwned<Owned = K> + ?Sized> Ask<K> for ByRef<'_, Q> 
 
     fn key(&self) -> &Q {
         self.0
+    }
+
+    fn make(&self) -> Option<K> {
+        Some(self.0.to_owned())
     }
 
     fn own(self) -> K {
@@ -135,8 +145,9 @@ impl<K: Eq, V: Clone> Engine<K, V> {
         mut is_stale: impl FnMut(&V) -> bool,
         init: impl Future<Output = Result<V, E>>,
     ) -> Result<Loaded<V>, Arc<E>> {
+        let mut made = None;
         loop {
-            match self.find_or_claim(hashed, ask, &mut is_stale) {
+            match self.find_or_claim(hashed, ask, &mut made, &mut is_stale) {
                 Step::Found(value) => return Ok(Loaded::of_another(value)),
                 Step::Claimed(claim) => {
                     self.counters.miss();
@@ -164,6 +175,7 @@ impl<K: Eq, V: Clone> Engine<K, V> {
         &self,
         hashed: Hashed,
         ask: A,
+        made: &mut Option<K>,
         is_stale: &mut impl FnMut(&V) -> bool,
     ) -> Step<'_, A, K, V> {
         self.prefetch(hashed);
@@ -174,6 +186,9 @@ impl<K: Eq, V: Clone> Engine<K, V> {
                 self.counters.hit();
                 return Step::Found(pair.1.clone());
             }
+        }
+        if made.is_none() {
+            *made = ask.make();
         }
         let mut writer = self.open(self.shard(hashed));
         if let Some(wait) = writer.in_the_way(hashed, ask.key(), Kind::Load) {
@@ -191,7 +206,8 @@ impl<K: Eq, V: Clone> Engine<K, V> {
             Rule::IfAbsent
         };
         drop(guard);
-        Step::Claimed(Claimed::push(writer, hashed, ask.own(), Kind::Load, rule))
+        let key = made.take().unwrap_or_else(|| ask.own());
+        Step::Claimed(Claimed::push(writer, hashed, key, Kind::Load, rule))
     }
 
     /// What `decide` makes of an entry, or of none; nobody else writes the key meanwhile.
@@ -216,12 +232,13 @@ impl<K: Eq, V: Clone> Engine<K, V> {
     }
 
     fn claim<A: Ask<K>>(&self, hashed: Hashed, ask: A) -> Result<Claimed<'_, K, V>, (A, Wait<V>)> {
+        let made = ask.make();
         let mut writer = self.open(self.shard(hashed));
         if let Some(wait) = writer.in_the_way(hashed, ask.key(), Kind::Load) {
             writer.close();
             return Err((ask, wait));
         }
-        let key = ask.own();
+        let key = made.unwrap_or_else(|| ask.own());
         Ok(Claimed::push(
             writer,
             hashed,

@@ -1,5 +1,4 @@
 //! An entry comes in: under a new key, or in the place of another.
-#![allow(unsafe_code)] // fills an empty entry
 //!
 //! # Shape
 //! ```text
@@ -15,6 +14,7 @@
 //!
 //! # Checked by
 //! `loom-tests/cache.rs`; `proptests/cache.rs`.
+#![allow(unsafe_code)] // fills an empty entry
 
 use std::sync::Arc;
 
@@ -274,8 +274,7 @@ impl<K: Eq, V> Engine<K, V> {
 
     fn set_term(&self, job: &mut Job<K, V>, of_update: bool) {
         if let Some(times) = &self.times {
-            let left = self.left(job.hashed, job.key()).flatten();
-            let left = of_update.then_some(left);
+            let left = of_update.then(|| self.left(job.hashed, job.key()).flatten());
             job.term = Some(times.term(job.key(), job.value(), left));
             job.term_of_update = of_update;
         }
@@ -403,8 +402,10 @@ impl<K: Eq, V> Writer<'_, K, V> {
     /// A window is full: a wider table spreads it, or else what stands in it is evicted.
     #[cold]
     fn make_space_in_window(&mut self, fingerprint: u32) -> Result<Spot, Stop<V>> {
-        if self.table().places() / 2 < self.core.len + 1 {
-            self.grow_table(self.core.len + 1);
+        // A table that was grown has fewer entries to its places: then a copy helps no more.
+        let entries = self.core.len + 1;
+        if self.table().places() * 4 < entries * 5 {
+            self.grow_table(entries);
             if let Some(spot) = self.table().free_spot(fingerprint) {
                 return Ok(spot);
             }

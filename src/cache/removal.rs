@@ -10,8 +10,6 @@ use super::cause::Cause;
 use super::claims::{Kind, Wait};
 use super::engine::{Engine, Hashed};
 use super::shard::Shard;
-use super::shard::SpareTable;
-use super::table::{LEAST_ROOM, Table};
 use super::writer::Writer;
 use crate::sync::park::block_on;
 
@@ -160,7 +158,8 @@ impl<K, V> Writer<'_, K, V> {
     /// Removes all entries: they are out of sight at once, by an empty table.
     fn remove_all(&mut self) {
         let all = self.entries();
-        self.publish(SpareTable::new(Table::with_room_for(LEAST_ROOM)));
+        let empty = self.empty_table(1);
+        self.publish(empty);
         self.core.policy.clear();
         self.core.len = 0;
         for entry in all {

@@ -49,7 +49,7 @@ impl<K, V> Writer<'_, K, V> {
     }
 
     /// A table of so many buckets, or of some more where one lies about.
-    fn empty_table(&mut self, buckets: usize) -> SpareTable {
+    pub(super) fn empty_table(&mut self, buckets: usize) -> SpareTable {
         let fits = |table: &SpareTable| (buckets..=2 * buckets).contains(&table.get().buckets());
         let Some(at) = self.core.spare.iter().position(fits) else {
             return SpareTable::new(Table::of(buckets));

@@ -1,6 +1,4 @@
 //! A shard: a table and a slab that readers look at, and what its lock guards.
-// Unsafe: the table is behind a pointer, and reads follow numbers into the slab.
-#![allow(unsafe_code)]
 //!
 //! # Shape
 //! ```text
@@ -24,6 +22,8 @@
 //!
 //! # Checked by
 //! `loom-tests/cache.rs` (H1, H2, TABLE).
+// Unsafe: the table is behind a pointer, and reads follow numbers into the slab.
+#![allow(unsafe_code)]
 
 use core::mem;
 use core::ptr::NonNull;

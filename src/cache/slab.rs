@@ -1,7 +1,4 @@
 //! The entries of a shard: their keys and values, and what is known of them.
-// Unsafe: pairs are filled, read and emptied at moments that the shard's lock, its table and its
-// epochs keep apart.
-#![allow(unsafe_code)]
 //!
 //! # Shape
 //! ```text
@@ -24,16 +21,18 @@
 //! `node` and `touch` are wait-free. `grow` calls the allocator.
 //!
 //! # Checked by
-//! `loom-tests/cache.rs` (S1); the address sanitizer over `tests/stress_cache.rs`.
+//! `loom-tests/cache.rs` and `loom-tests/cache_hold.rs` (S1); the address sanitizer over
+//! `tests/stress_cache.rs`.
+// Unsafe: pairs are filled, read and emptied at moments that the shard's lock, its table and its
+// epochs keep apart.
+#![allow(unsafe_code)]
 
-use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use super::chunks::Chunks;
 use super::policy::Links;
 use crate::sync::atomic::{AtomicU8, Ordering::*};
-use crate::sync::cell::{Canary, Locked};
+use crate::sync::cell::{Locked, Slot};
 
 /// What only the holder of the shard's lock looks at.
 #[derive(Clone, Copy)]
@@ -47,8 +46,7 @@ pub(super) struct Node<K, V> {
     uses: AtomicU8,
     limit: AtomicU8,
     label: Locked<Label>,
-    canary: Canary,
-    pair: UnsafeCell<MaybeUninit<(K, V)>>,
+    pair: Slot<(K, V)>,
 }
 
 // SAFETY: readers on all threads share the pairs, and any writer may take and drop them; the rest is
@@ -64,8 +62,7 @@ impl<K, V> Node<K, V> {
                 fingerprint: 0,
                 links: Links::LOOSE,
             }),
-            canary: Canary::new(),
-            pair: UnsafeCell::new(MaybeUninit::uninit()),
+            pair: Slot::empty(),
         }
     }
 
@@ -109,11 +106,8 @@ impl<K, V> Node<K, V> {
     /// S1: the entry is filled, and stays so during the borrow.
     #[inline(always)]
     pub(super) unsafe fn pair(&self) -> &(K, V) {
-        self.canary.touch();
         // SAFETY: S1; a filled pair is written by nobody (S1 of the module).
-        let pair = unsafe { &*self.pair.get() };
-        // SAFETY: S1.
-        unsafe { pair.assume_init_ref() }
+        unsafe { self.pair.get() }
     }
 }
 
@@ -153,10 +147,8 @@ impl<K, V> Slab<K, V> {
         let links = Links::LOOSE;
         // SAFETY: S2.
         unsafe { node.label.set(Label { fingerprint, links }) };
-        node.canary.bury();
-        // SAFETY: S2: nobody looks at an empty pair.
-        let place = unsafe { &mut *node.pair.get() };
-        place.write(pair);
+        // SAFETY: S1 by S2: nobody looks at an empty pair.
+        unsafe { node.pair.fill(pair) };
     }
 
     /// Takes the pair out.
@@ -166,11 +158,8 @@ impl<K, V> Slab<K, V> {
     pub(super) unsafe fn empty(&self, entry: u32) -> (K, V) {
         // SAFETY: S1.
         let node = unsafe { self.node(entry) };
-        node.canary.bury();
-        // SAFETY: S2: it is ours alone.
-        let pair = unsafe { &*node.pair.get() };
-        // SAFETY: S2: filled, and read no more after this.
-        unsafe { pair.assume_init_read() }
+        // SAFETY: S1 by S2: filled, ours alone, and read no more after this.
+        unsafe { node.pair.take() }
     }
 
     /// # Safety

@@ -1,5 +1,4 @@
 //! When entries are over: each one's deadline, and the wheel that finds those that passed.
-#![allow(unsafe_code)] // deadlines lie in chunks, at the numbers of their entries
 //!
 //! # Shape
 //! ```text
@@ -24,6 +23,7 @@
 //!
 //! # Checked by
 //! `tests/cache_expiry.rs`; `proptests/wheel.rs`.
+#![allow(unsafe_code)] // deadlines lie in chunks, at the numbers of their entries
 
 use core::time::Duration;
 use std::sync::Arc;

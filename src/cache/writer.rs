@@ -1,6 +1,4 @@
 //! A shard whose lock is held: entries found, published, unlinked, let go.
-// Unsafe: vouches that the lock is held for what needs it, and for what leaves and when.
-#![allow(unsafe_code)]
 //!
 //! # Shape
 //! ```text
@@ -17,7 +15,10 @@
 //! Blocks on the shard's lock, under which no user code runs but `Eq`.
 //!
 //! # Checked by
-//! `loom-tests/cache.rs`; `tests/stress_cache.rs` under the address sanitizer.
+//! `loom-tests/cache.rs`; `loom-tests/cache_hold.rs`; `tests/stress_cache.rs` under the address
+//! sanitizer.
+// Unsafe: vouches that the lock is held for what needs it, and for what leaves and when.
+#![allow(unsafe_code)]
 
 use core::mem;
 
@@ -123,7 +124,8 @@ impl<'a, K, V> Writer<'a, K, V> {
         gauges.entries.set(self.core.len as u64);
         gauges.weight.set(self.core.weight);
         gauges.held.set(self.core.held);
-        gauges.retained.set(self.core.retained);
+        let retained = u64::try_from(self.core.retained);
+        gauges.retained.set(retained.unwrap_or(u64::MAX));
     }
 
     pub(super) fn table(&self) -> &'a Table {
@@ -273,7 +275,7 @@ impl<'a, K, V> Writer<'a, K, V> {
     fn depart(&mut self, entry: u32) {
         let weight = self.core.book.weight(entry);
         self.core.weight -= weight;
-        self.core.retained += weight;
+        self.core.retained += u128::from(weight);
         if self.engine.mode == Mode::Reachable {
             self.core.credit += weight;
         }
@@ -319,7 +321,7 @@ impl<'a, K, V> Writer<'a, K, V> {
     pub(super) fn recycle(&mut self, emptied: &[u32]) {
         for &entry in emptied {
             let weight = self.core.book.weight(entry);
-            self.core.retained -= weight;
+            self.core.retained -= u128::from(weight);
             if self.engine.mode == Mode::Live {
                 self.core.credit += weight;
             }

@@ -1,5 +1,5 @@
 //! Words to the processor.
-#![allow(unsafe_code)] // a prefetch
+#![allow(unsafe_code)] // a prefetch is an intrinsic
 
 /// This will be looked at soon.
 #[inline(always)]

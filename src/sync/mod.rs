@@ -3,7 +3,7 @@
 //! # Shape
 //! ```text
 //! atomic   AtomicU64 ..  core's own | loom's | shuttle's | counted   (one API)
-//! cell     UnsafeCell, Canary       what loom must see raced or freed
+//! cell     Slot, Locked, Canary     what loom must see raced or freed
 //! lock     Mutex                    never poisoned: no user code runs under it
 //! local    thread_number()          a small number for this thread; perhaps its own
 //! stripes  Stripes                  counters that no decision reads

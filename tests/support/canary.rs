@@ -1,5 +1,8 @@
 //! Keys and values that know whether they live, and that panic where they are told to.
 //!
+//! A `Drop` panics only in what was weighed: where a parameter's destructor panics, the compiler itself
+//! loses what the function was about to return (rust-lang/rust#47949).
+//!
 //! * V1  Who looks at a value finds its canary and its checksum whole.
 //! * V2  Each instance is dropped once; what lives and what that weighs is counted by the instances.
 
@@ -7,9 +10,9 @@
 
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
-use std::sync::Arc;
 use std::thread::panicking;
 
 const ALIVE: u64 = 0xA11C_E5CA_4A4A_0001;
@@ -104,6 +107,7 @@ impl Census {
 pub(crate) struct Key {
     canary: u64,
     pub(crate) n: u64,
+    weighed: AtomicBool,
     census: Arc<Census>,
 }
 
@@ -113,6 +117,7 @@ impl Key {
         Self {
             canary: ALIVE,
             n,
+            weighed: AtomicBool::new(false),
             census: Arc::clone(census),
         }
     }
@@ -143,7 +148,9 @@ impl Drop for Key {
             wrong("V2: a key was dropped twice");
         }
         self.census.keys.fetch_sub(1, SeqCst);
-        maybe_panic();
+        if self.weighed.load(SeqCst) {
+            maybe_panic();
+        }
     }
 }
 
@@ -156,6 +163,7 @@ pub(crate) struct Value {
     /// On the heap, for the address sanitizer.
     sum: Box<u64>,
     told: AtomicBool,
+    weighed: AtomicBool,
     census: Arc<Census>,
 }
 
@@ -171,8 +179,17 @@ impl Value {
             weight,
             sum: Box::new(key ^ serial.rotate_left(20) ^ weight.rotate_left(40)),
             told: AtomicBool::new(false),
+            weighed: AtomicBool::new(false),
             census: Arc::clone(census),
         }
+    }
+
+    /// It, and its key, are about to come in.
+    pub(crate) fn weigh(&self, key: &Key) -> u64 {
+        key.weighed.store(true, SeqCst);
+        self.weighed.store(true, SeqCst);
+        maybe_panic();
+        self.weight
     }
 
     /// V1.
@@ -205,6 +222,8 @@ impl Drop for Value {
         self.canary = DEAD;
         self.census.values.fetch_sub(1, SeqCst);
         self.census.weight.fetch_sub(self.weight as i64, SeqCst);
-        maybe_panic();
+        if self.weighed.load(SeqCst) {
+            maybe_panic();
+        }
     }
 }

@@ -7,8 +7,8 @@ use std::thread;
 use super::contender::{Counts, Peer, request};
 use super::trace::Trace;
 
-/// How far threads may be apart, in requests of each.
-const APART: usize = 64;
+/// How far threads may be apart, in requests of each: 64 requests of the trace for two.
+const APART: usize = 32;
 
 /// Thread t of n takes the requests t, t + n, t + 2n and so on.
 pub fn run(peer: &dyn Peer, trace: &Trace, threads: usize) -> Counts {
