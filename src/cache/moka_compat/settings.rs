@@ -129,12 +129,14 @@ where
 }
 
 type Builder<K, V> = crate::cache::CacheBuilder<Arc<K>, V>;
+/// Where an asynchronous listener is served from.
+type Queue<K, V> = Option<Arc<Notices<K, V>>>;
 
 /// Has the listener told: at once, or by way of the queue that comes back.
 fn heard<K, V>(
     builder: Builder<K, V>,
     listener: Option<Listener<K, V>>,
-) -> (Builder<K, V>, Option<Arc<Notices<K, V>>>)
+) -> (Builder<K, V>, Queue<K, V>)
 where
     K: Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
