@@ -13,6 +13,7 @@
 use core::convert::Infallible;
 use core::future::Future;
 use core::hash::{BuildHasher, Hash};
+use core::pin::pin;
 use std::sync::Arc;
 
 use equivalent::Equivalent;
@@ -219,68 +220,41 @@ where
         self.load(wanted, |_| false, init).await.ok()
     }
 
-    /// Has `decide` say what becomes of an entry; nobody else writes the key meanwhile.
-    pub(super) async fn compute<F, E>(
+    /// Has `decide` say what becomes of an entry, by way of `op`; nobody else writes the key meanwhile.
+    pub(super) async fn compute<F: Future, E>(
         &self,
         wanted: impl Wanted<K>,
         decide: impl FnOnce(Option<Entry<K, V>>) -> F,
-    ) -> Result<CompResult<K, V>, E>
-    where
-        F: Future<Output = Result<Op<V>, E>>,
-    {
+        op: impl FnOnce(F::Output) -> Result<Op<V>, E>,
+    ) -> Result<CompResult<K, V>, E> {
         let hashed = self.cache.hash(wanted.form());
         let key = wanted.into_key();
         let (mut was_there, mut failed) = (false, None);
-        let computed = {
-            let (was_there, failed, key) = (&mut was_there, &mut failed, &key);
-            let decide = move |seen: Option<&V>| {
-                *was_there = seen.is_some();
-                let seen = seen.map(|value| Entry::found(Arc::clone(key), value.clone()));
-                let decision = decide(seen);
-                async move {
-                    match decision.await {
-                        Ok(op) => op.into(),
-                        Err(error) => {
-                            *failed = Some(error);
-                            load::Op::Nop
-                        }
-                    }
-                }
-            };
-            let engine = &self.cache.inner.engine;
-            engine.compute(hashed, Own(Arc::clone(key)), decide).await
+        // The caller's future lies here, and goes through all that follows by reference: it may be
+        // large, and each `async` block that took it would have it twice.
+        let mut decision = pin!(None);
+        let decide = |seen: Option<&V>| {
+            was_there = seen.is_some();
+            let seen = seen.map(|value| Entry::found(Arc::clone(&key), value.clone()));
+            decision.set(Some(decide(seen)));
+            let decision = decision.as_pin_mut().expect("it was just set");
+            let failed = &mut failed;
+            async {
+                op(decision.await).map_or_else(
+                    |error| {
+                        *failed = Some(error);
+                        load::Op::Nop
+                    },
+                    Into::into,
+                )
+            }
         };
-        if let Some(error) = failed {
-            return Err(error);
+        let engine = &self.cache.inner.engine;
+        let computed = engine.compute(hashed, Own(Arc::clone(&key)), decide).await;
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(result(key, computed, was_there)),
         }
-        Ok(match computed {
-            Computed::StillNone => CompResult::StillNone(key),
-            Computed::Unchanged(value) => CompResult::Unchanged(Entry::found(key, value)),
-            Computed::Removed(value) => CompResult::Removed(Entry::found(key, value)),
-            Computed::Inserted(value) => CompResult::Inserted(Entry::fresh(key, value, false)),
-            Computed::ReplacedWith(value) => {
-                CompResult::ReplacedWith(Entry::fresh(key, value, true))
-            }
-            // It came in, and left at once for want of room.
-            Computed::Refused(value, _) if was_there => {
-                CompResult::ReplacedWith(Entry::fresh(key, value, true))
-            }
-            Computed::Refused(value, _) => CompResult::Inserted(Entry::fresh(key, value, false)),
-        })
-    }
-
-    /// As `compute`, with a `decide` that does not fail.
-    pub(super) async fn compute_always<F: Future<Output = Op<V>>>(
-        &self,
-        wanted: impl Wanted<K>,
-        decide: impl FnOnce(Option<Entry<K, V>>) -> F,
-    ) -> CompResult<K, V> {
-        let decide = |seen| {
-            let decision = decide(seen);
-            async { Ok::<_, Infallible>(decision.await) }
-        };
-        let Ok(result) = self.compute(wanted, decide).await;
-        result
     }
 
     /// Replaces or inserts what `make` says.
@@ -289,11 +263,9 @@ where
         wanted: impl Wanted<K>,
         make: impl FnOnce(Option<Entry<K, V>>) -> F,
     ) -> Entry<K, V> {
-        let decide = |seen| {
-            let value = make(seen);
-            async { Op::Put(value.await) }
-        };
-        self.compute_always(wanted, decide).await.unwrap()
+        let put = |value| Ok::<_, Infallible>(Op::Put(value));
+        let Ok(result) = self.compute(wanted, make, put).await;
+        result.unwrap()
     }
 
     /// Tells an asynchronous listener what this thread's last call removed, or all.
@@ -307,5 +279,26 @@ where
         if let Some(notices) = &self.about.notices {
             notices.disown();
         }
+    }
+}
+
+/// An operation that does not fail.
+pub(super) fn always<V>(op: Op<V>) -> Result<Op<V>, Infallible> {
+    Ok(op)
+}
+
+/// What a computation came to, in moka's words.
+fn result<K, V>(key: Arc<K>, computed: Computed<V>, was_there: bool) -> CompResult<K, V> {
+    match computed {
+        Computed::StillNone => CompResult::StillNone(key),
+        Computed::Unchanged(value) => CompResult::Unchanged(Entry::found(key, value)),
+        Computed::Removed(value) => CompResult::Removed(Entry::found(key, value)),
+        Computed::Inserted(value) => CompResult::Inserted(Entry::fresh(key, value, false)),
+        Computed::ReplacedWith(value) => CompResult::ReplacedWith(Entry::fresh(key, value, true)),
+        // It came in, and left at once for want of room.
+        Computed::Refused(value, _) if was_there => {
+            CompResult::ReplacedWith(Entry::fresh(key, value, true))
+        }
+        Computed::Refused(value, _) => CompResult::Inserted(Entry::fresh(key, value, false)),
     }
 }

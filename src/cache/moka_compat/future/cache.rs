@@ -3,6 +3,7 @@
 use core::fmt;
 use core::future::Future;
 use core::hash::{BuildHasher, Hash};
+use core::pin::pin;
 use std::hash::RandomState;
 use std::sync::Arc;
 
@@ -124,6 +125,7 @@ where
     /// # Panics
     /// If `init` does; the next who waits then runs its own. If `init` asks for the same key.
     pub async fn get_with(&self, key: K, init: impl Future<Output = V>) -> V {
+        let init = pin!(init);
         self.entry(key).or_insert_with(init).await.into_value()
     }
 
@@ -132,6 +134,7 @@ where
     where
         Q: Equivalent<K> + ToOwned<Owned = K> + Hash + ?Sized,
     {
+        let init = pin!(init);
         let entry = self.entry_by_ref(key).or_insert_with(init).await;
         entry.into_value()
     }
@@ -147,6 +150,7 @@ where
         init: impl Future<Output = V>,
         replace_if: impl FnMut(&V) -> bool + Send,
     ) -> V {
+        let init = pin!(init);
         let entry = self.entry(key).or_insert_with_if(init, replace_if).await;
         entry.into_value()
     }
@@ -157,6 +161,7 @@ where
     where
         F: Future<Output = Option<V>>,
     {
+        let init = pin!(init);
         let entry = self.entry(key).or_optionally_insert_with(init).await;
         entry.map(Entry::into_value)
     }
@@ -168,6 +173,7 @@ where
         F: Future<Output = Option<V>>,
         Q: Equivalent<K> + ToOwned<Owned = K> + Hash + ?Sized,
     {
+        let init = pin!(init);
         let entry = self.entry_by_ref(key).or_optionally_insert_with(init).await;
         entry.map(Entry::into_value)
     }
@@ -181,6 +187,7 @@ where
         F: Future<Output = Result<V, E>>,
         E: Send + Sync + 'static,
     {
+        let init = pin!(init);
         let entry = self.entry(key).or_try_insert_with(init).await;
         entry.map(Entry::into_value)
     }
@@ -195,6 +202,7 @@ where
         E: Send + Sync + 'static,
         Q: Equivalent<K> + ToOwned<Owned = K> + Hash + ?Sized,
     {
+        let init = pin!(init);
         let entry = self.entry_by_ref(key).or_try_insert_with(init).await;
         entry.map(Entry::into_value)
     }

@@ -8,7 +8,7 @@ use core::pin::pin;
 use std::sync::Arc;
 
 use crate::cache::moka_compat::Entry;
-use crate::cache::moka_compat::base::Base;
+use crate::cache::moka_compat::base::{Base, always};
 use crate::cache::moka_compat::lookup::{Lent, Owned, Wanted};
 use crate::cache::moka_compat::notices::Whose;
 use crate::cache::moka_compat::ops::compute::{CompResult, Op};
@@ -55,7 +55,7 @@ where
         F: FnOnce(Option<Entry<K, V>>) -> Fut,
         Fut: Future<Output = Op<V>>,
     {
-        let result = self.base.compute_always(self.wanted, f).await;
+        let Ok(result) = self.base.compute(self.wanted, f, always).await;
         self.base.deliver(Whose::Own).await;
         result
     }
@@ -70,7 +70,7 @@ where
         Fut: Future<Output = Result<Op<V>, E>>,
         E: Send + Sync + 'static,
     {
-        let result = self.base.compute(self.wanted, f).await;
+        let result = self.base.compute(self.wanted, f, |op| op).await;
         self.base.deliver(Whose::Own).await;
         result
     }

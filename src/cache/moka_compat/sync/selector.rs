@@ -7,7 +7,7 @@ use core::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::cache::moka_compat::Entry;
-use crate::cache::moka_compat::base::Base;
+use crate::cache::moka_compat::base::{Base, always};
 use crate::cache::moka_compat::lookup::{Lent, Owned, Wanted};
 use crate::cache::moka_compat::ops::compute::{CompResult, Op};
 use crate::sync::park::block_on;
@@ -52,7 +52,9 @@ where
     where
         F: FnOnce(Option<Entry<K, V>>) -> Op<V>,
     {
-        block_on(self.base.compute_always(self.wanted, |seen| ready(f(seen))))
+        let decide = |seen| ready(f(seen));
+        let Ok(result) = block_on(self.base.compute(self.wanted, decide, always));
+        result
     }
 
     /// As [`and_compute_with`](Self::and_compute_with), with an `f` that may fail.
@@ -64,7 +66,8 @@ where
         F: FnOnce(Option<Entry<K, V>>) -> Result<Op<V>, E>,
         E: Send + Sync + 'static,
     {
-        block_on(self.base.compute(self.wanted, |seen| ready(f(seen))))
+        let decide = |seen| ready(f(seen));
+        block_on(self.base.compute(self.wanted, decide, |op| op))
     }
 
     /// Brings in what `f` makes of the entry, or of none.
