@@ -45,6 +45,8 @@ pub(super) struct Engine<K, V> {
     pub(super) shards: Box<[CachePadded<Shard<K, V>>]>,
     /// How many entries of weight 0 a shard may have.
     pub(super) weightless: usize,
+    /// What is refused counts as one that came in and left at once.
+    pub(super) evicts_refused: bool,
     pub(super) counters: Counters,
     pub(super) times: Option<Times<K, V>>,
     capacity: AtomicU64,
@@ -64,10 +66,9 @@ impl Hashed {
         Self((product >> 64) as u64 ^ product as u64)
     }
 
-    /// Never 0.
     #[inline(always)]
     pub(super) fn fingerprint(self) -> u32 {
-        (self.0 as u32).max(1)
+        self.0 as u32
     }
 
     #[inline(always)]
@@ -86,6 +87,7 @@ pub(super) struct Parts<K, V> {
     pub(super) listener: Option<Listener<K, V>>,
     pub(super) weigher: Option<Weigher<K, V>>,
     pub(super) rules: Rules<K, V>,
+    pub(super) evicts_refused: bool,
     /// For how many entries the tables have room from the start.
     pub(super) initial: usize,
 }
@@ -109,6 +111,7 @@ impl<K, V> Engine<K, V> {
             weigher: parts.weigher,
             shards,
             weightless: parts.weightless.div_ceil(parts.shards),
+            evicts_refused: parts.evicts_refused,
             counters: Counters::new(),
             times,
             capacity: AtomicU64::new(parts.capacity),
@@ -172,7 +175,7 @@ impl<K, V> Engine<K, V> {
     {
         let found = self.find(hashed, key, guard)?;
         if let Some(times) = &self.times {
-            self.look(times, hashed, &found, is_use)?;
+            self.look(times, hashed, (found.entry, found.pair), is_use)?;
         }
         if is_use {
             found.node.touch();
@@ -185,28 +188,22 @@ impl<K, V> Engine<K, V> {
         &self,
         times: &Times<K, V>,
         hashed: Hashed,
-        found: &Found<'_, K, V>,
+        (entry, pair): (u32, &(K, V)),
         is_use: bool,
     ) -> Option<()> {
         let shard = self.shard(hashed);
         let stamps = shard.stamps.as_ref()?;
-        let (entry, pair) = (found.entry, found.pair);
-        // SAFETY: S1: the number was read from a place of the table.
-        let look = unsafe {
-            times.look(
-                At {
-                    stamps,
-                    entry,
-                    pair,
-                },
-                is_use,
-            )
+        let at = At {
+            stamps,
+            entry,
+            pair,
         };
-        match look {
+        // SAFETY: S1: the number was read from a place of the table.
+        match unsafe { times.look(at, is_use) } {
             Look::Over => None,
             Look::Alive => Some(()),
             Look::Sooner => {
-                self.reschedule(shard, found);
+                self.reschedule(shard, entry);
                 Some(())
             }
         }
@@ -215,9 +212,9 @@ impl<K, V> Engine<K, V> {
     /// A read moved an entry's deadline to an earlier time: the wheel is told, if it can be at once;
     /// else it finds the entry later than it could, and reads do not return it meanwhile.
     #[cold]
-    fn reschedule(&self, shard: &Shard<K, V>, found: &Found<'_, K, V>) {
+    fn reschedule(&self, shard: &Shard<K, V>, entry: u32) {
         if let Some(mut writer) = Writer::try_new(self, shard) {
-            writer.reschedule(found.entry);
+            writer.reschedule(entry);
         }
     }
 
@@ -346,16 +343,19 @@ impl<K, V> Engine<K, V> {
     }
 
     fn tell(&self, shard: &Shard<K, V>, leaver: &Leaver) {
-        let Some(listener) = &self.listener else {
-            return;
-        };
         // SAFETY: S1: the number was ours under the lock.
         let node = unsafe { shard.slab.node(leaver.entry) };
         // SAFETY: S1: it is not retired before it was told.
         let pair = unsafe { node.pair() };
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            listener(&pair.0, &pair.1, leaver.cause)
-        }));
+        self.tell_of(&pair.0, &pair.1, leaver.cause);
+    }
+
+    /// Tells the listener, if there is one, of an entry that left.
+    pub(super) fn tell_of(&self, key: &K, value: &V, cause: Cause) {
+        let Some(listener) = &self.listener else {
+            return;
+        };
+        let told = catch_unwind(AssertUnwindSafe(|| listener(key, value, cause)));
         if told.is_err() {
             self.counters.count(Event::ListenerPanic);
         }

@@ -25,6 +25,7 @@ use std::time::Instant;
 
 use equivalent::Equivalent;
 
+use super::cause::Cause;
 use super::claims::{ClaimId, Kind, Line, Outcome, Wait, Within};
 use super::engine::{Engine, Hashed};
 use super::error::Reason;
@@ -342,7 +343,7 @@ impl<K: Eq, V: Clone> Claimed<'_, K, V> {
             }
             Op::Remove => {
                 let engine = self.engine;
-                engine.remove_claimed(self.hashed, self.key());
+                engine.remove_claimed(self.hashed, self.key(), Cause::Explicit);
                 self.end(|| Outcome::Nothing);
                 seen.map_or(Computed::StillNone, Computed::Removed)
             }

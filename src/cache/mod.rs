@@ -39,8 +39,10 @@ mod held;
 mod iter;
 mod load;
 mod loading;
+pub mod moka_compat;
 mod policy;
 mod put;
+mod refusal;
 mod removal;
 mod resize;
 mod room;
@@ -108,21 +110,21 @@ use equivalent::Equivalent;
 ///
 /// User code under a shard's lock: `Eq` of the key alone. It must not call the cache. If it panics,
 /// the call unwinds and the cache is as it was; what was to be inserted is dropped.
-pub struct ClockCache<K: Send + Sync + 'static, V: Send + Sync + 'static, S = ahash::RandomState> {
+pub struct ClockCache<K, V, S = ahash::RandomState> {
     inner: Arc<Inner<K, V, S>>,
 }
 
-pub(crate) struct Inner<K: Send + Sync + 'static, V: Send + Sync + 'static, S> {
+pub(crate) struct Inner<K, V, S> {
     hasher: S,
     name: Option<String>,
     engine: Engine<K, V>,
 }
 
 // A panic in the user's code leaves the cache as it was: nothing is poisoned.
-impl<K: Send + Sync, V: Send + Sync, S> UnwindSafe for ClockCache<K, V, S> {}
-impl<K: Send + Sync, V: Send + Sync, S> RefUnwindSafe for ClockCache<K, V, S> {}
+impl<K, V, S> UnwindSafe for ClockCache<K, V, S> {}
+impl<K, V, S> RefUnwindSafe for ClockCache<K, V, S> {}
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Clone for ClockCache<K, V, S> {
+impl<K, V, S> Clone for ClockCache<K, V, S> {
     fn clone(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
@@ -145,7 +147,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ClockCache<K, V> {
 }
 
 /// What is known without a look at a key.
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> ClockCache<K, V, S> {
+impl<K, V, S> ClockCache<K, V, S> {
     /// Enters the cache's domain: see [`Domain::pin`].
     ///
     /// Keep guards short: what leaves the cache meanwhile stays in memory, and in [`Mode::Live`] it
@@ -546,7 +548,7 @@ where
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> fmt::Debug for ClockCache<K, V, S> {
+impl<K, V, S> fmt::Debug for ClockCache<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClockCache")
             .field("name", &self.inner.name)

@@ -113,11 +113,11 @@ impl<K, V> Job<K, V> {
         }
     }
 
-    fn key(&self) -> &K {
+    pub(super) fn key(&self) -> &K {
         self.key.as_ref().expect("it is not in yet").get()
     }
 
-    fn value(&self) -> &V {
+    pub(super) fn value(&self) -> &V {
         self.value.as_ref().expect("it is not in yet")
     }
 
@@ -132,9 +132,9 @@ impl<K, V> Job<K, V> {
 }
 
 impl<V> Stop<V> {
-    fn reason(self) -> Reason {
+    fn reason(&self) -> Reason {
         match self {
-            Self::Refused(reason) => reason,
+            Self::Refused(reason) => *reason,
             _ => Reason::Contended,
         }
     }
@@ -160,7 +160,10 @@ impl<K: Eq, V> Engine<K, V> {
             match self.try_job(&mut job) {
                 Ok(put) => return Ok(put),
                 Err(Stop::Wait(wait)) => drop(block_on(wait)),
-                Err(stop) => return Err(job.refused(stop)),
+                Err(stop) => {
+                    self.evict_refused(&job, stop.reason());
+                    return Err(job.refused(stop));
+                }
             }
         }
     }
@@ -178,7 +181,10 @@ impl<K: Eq, V> Engine<K, V> {
             match self.try_job(&mut job) {
                 Ok(put) => return Ok(put),
                 Err(Stop::Wait(wait)) => drop(wait.await),
-                Err(stop) => return Err(job.refused(stop)),
+                Err(stop) => {
+                    self.evict_refused(&job, stop.reason());
+                    return Err(job.refused(stop));
+                }
             }
         }
     }
@@ -193,7 +199,10 @@ impl<K: Eq, V> Engine<K, V> {
     ) -> PutClaimed<V> {
         let key = Key::Claimed(claim.0, claim.1);
         let mut job = Job::new(hashed, key, value, rule);
-        let result = self.try_job(&mut job).map_err(Stop::reason);
+        let result = self.try_job(&mut job).map_err(|stop| stop.reason());
+        if let Err(reason) = result {
+            self.evict_refused(&job, reason);
+        }
         PutClaimed {
             result,
             line: job.line,

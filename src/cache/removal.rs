@@ -36,6 +36,25 @@ impl<K: Eq, V> Engine<K, V> {
         }
     }
 
+    /// As `remove`, for tasks.
+    pub(super) async fn remove_async<Q, T>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        mut of: impl FnMut(&K, &V) -> Option<T>,
+    ) -> Option<T>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        loop {
+            match self.try_remove(hashed, key, &mut of) {
+                Ok(Removal::Changed) => {}
+                Ok(Removal::Done(done)) => return done,
+                Err(wait) => drop(wait.await),
+            }
+        }
+    }
+
     fn try_remove<Q, T>(
         &self,
         hashed: Hashed,
@@ -77,10 +96,10 @@ impl<K: Eq, V> Engine<K, V> {
     }
 
     /// Removes the entry of a key that the caller has a claim of.
-    pub(super) fn remove_claimed(&self, hashed: Hashed, key: &K) {
+    pub(super) fn remove_claimed(&self, hashed: Hashed, key: &K, cause: Cause) {
         let mut writer = self.open(self.shard(hashed));
         if let Some((_, entry)) = writer.find_live(hashed.fingerprint(), key) {
-            writer.remove(entry, Cause::Explicit);
+            writer.remove(entry, cause);
         }
         writer.close();
     }

@@ -1,4 +1,5 @@
 //! From a fingerprint to the entries that may have it: buckets of one cache line.
+#![allow(unsafe_code)] // a bucket is found without a question whether it is there
 //!
 //! # Shape
 //! ```text
@@ -145,6 +146,7 @@ impl Table {
     }
 
     pub(super) fn of(buckets: usize) -> Self {
+        assert!(buckets > 0, "a home for every fingerprint");
         Self {
             buckets: (0..buckets).map(|_| Bucket::new()).collect(),
             canary: Canary::new(),
@@ -175,12 +177,21 @@ impl Table {
         ((u64::from(fingerprint) * self.buckets.len() as u64) >> 32) as usize
     }
 
+    /// # Safety
+    /// S1: `bucket` is what `home` or `after` said.
+    #[inline(always)]
+    unsafe fn line(&self, bucket: usize) -> &Bucket {
+        // SAFETY: S1: a 32-bit part of what there is, or a remainder of that.
+        unsafe { self.buckets.get_unchecked(bucket) }
+    }
+
     /// The bucket after this one, in the window of this fingerprint.
+    #[inline(always)]
     fn after(&self, bucket: usize, fingerprint: u32) -> usize {
         // The steps are powers of two, and the number of buckets is odd: no window meets one twice
         // before it met all.
-        let next = bucket + (1 << (fingerprint >> 8 & 7));
-        next % self.buckets.len()
+        let (next, all) = (bucket + (1 << (fingerprint >> 8 & 7)), self.buckets.len());
+        if next < all { next } else { next % all }
     }
 
     /// The first entry in this fingerprint's window that has its tag and that `is_it`.
@@ -192,7 +203,8 @@ impl Table {
     ) -> Option<T> {
         let mut bucket = self.home(fingerprint);
         for _ in 0..WINDOW {
-            let line = &self.buckets[bucket];
+            // SAFETY: S1: from `home`, and from `after` later on.
+            let line = unsafe { self.line(bucket) };
             let tags = line.tags();
             for place in Places::with(tags, tag_of(fingerprint)) {
                 let found = line.entry(place);
@@ -212,7 +224,8 @@ impl Table {
     /// The first entry in this fingerprint's home that has its tag.
     #[inline(always)]
     pub(super) fn first(&self, fingerprint: u32) -> Option<u32> {
-        let line = &self.buckets[self.home(fingerprint)];
+        // SAFETY: S1.
+        let line = unsafe { self.line(self.home(fingerprint)) };
         let place = Places::with(line.tags(), tag_of(fingerprint)).next()?;
         line.entry(place)
     }
@@ -220,7 +233,9 @@ impl Table {
     /// A word to the processor that this fingerprint will be looked for soon.
     #[inline(always)]
     pub(super) fn prefetch(&self, fingerprint: u32) {
-        crate::sync::hint::prefetch(&self.buckets[self.home(fingerprint)]);
+        // SAFETY: S1.
+        let home = unsafe { self.line(self.home(fingerprint)) };
+        crate::sync::hint::prefetch(home);
     }
 
     /// The first free place in the window of this fingerprint. Under the lock.

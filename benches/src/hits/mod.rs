@@ -7,6 +7,7 @@ pub mod curves;
 pub mod fifo;
 pub mod lru;
 mod mix;
+pub mod ours;
 pub mod peers;
 pub mod run;
 pub mod synth;
