@@ -37,6 +37,7 @@ UNSAFE = {
     "src/cache/resize.rs": "asks the slab under the lock",
     "src/cache/shard.rs": "a table behind an atomic address; follows numbers into the slab",
     "src/cache/slab.rs": "pairs that lock, table and epochs keep apart",
+    "src/cache/table.rs": "a bucket without a question whether it is there",
     "src/cache/tags.rs": "vector instructions",
     "src/cache/times.rs": "deadlines at the numbers of their entries",
     "src/cache/view.rs": "vouches for the lock while the policy looks",

@@ -1,5 +1,4 @@
 //! From a fingerprint to the entries that may have it: buckets of one cache line.
-#![allow(unsafe_code)] // a bucket is found without a question whether it is there
 //!
 //! # Shape
 //! ```text
@@ -34,6 +33,7 @@
 //!
 //! The layout is that of F14 (Bronson and Shi, Facebook, 2019) and of Swiss tables (Kulukundis,
 //! CppCon 2017), with counts in the place of tombstones.
+#![allow(unsafe_code)] // a bucket is found without a question whether it is there
 
 use super::tags;
 use crate::sync::SMALL;
