@@ -18,7 +18,7 @@
 //! Blocks on one shard's lock after the other. `gather` takes a bounded number of rounds.
 //!
 //! # Checked by
-//! `loom-tests/cache_capacity.rs`; `tests/cache_capacity.rs`.
+//! `loom-tests/cache_capacity.rs`; `tests/stress_cache.rs`.
 
 use super::budget::Reservation;
 use super::engine::{Engine, Mode};

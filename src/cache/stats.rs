@@ -111,11 +111,6 @@ impl Counters {
             drop_panics: sum(Event::DropPanic),
         }
     }
-
-    /// How many bytes they take beside `self`: 10 KB at most.
-    pub(crate) fn memory(&self) -> usize {
-        self.0.memory()
-    }
 }
 
 impl fmt::Debug for Counters {

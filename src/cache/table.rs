@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn places_are_those_with_the_tag_and_no_others() {
-        let tags = [0x80_01_00_FF_01_02_01_01, 0xDEAD_BEEF_01_00_01_7F];
+        let tags = [0x8001_00FF_0102_0101, 0xDEAD_BEEF_0100_017F];
         let places = |tag| Places::with(tags, tag).collect::<Vec<_>>();
         let sorted = |tag| {
             let mut all = places(tag);

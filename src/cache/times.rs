@@ -22,7 +22,7 @@
 //! `look` is wait-free but for what the user's clock and `Expiry` do.
 //!
 //! # Checked by
-//! `tests/cache_expiry.rs`; `proptests/wheel.rs`.
+//! `tests/cache.rs`; `proptests/wheel.rs`.
 #![allow(unsafe_code)] // deadlines lie in chunks, at the numbers of their entries
 
 use core::time::Duration;

@@ -154,14 +154,9 @@ impl Wheel {
         }
     }
 
-    /// Forgets all entries, in constant time: their links are to be [`Links::NONE`] before they are
-    /// scheduled again.
-    pub(crate) fn clear(&mut self, now: Moment) {
-        *self = Self::new(now.max(Moment::new(self.at)));
-    }
-
     /// Takes out what is over, calling `expired` for each, and looks at `at_most` entries.
     /// Returns whether it is done: nothing was left to look at.
+    #[cfg(test)]
     #[must_use = "more may be due"]
     pub(crate) fn advance(
         &mut self,

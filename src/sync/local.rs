@@ -49,14 +49,16 @@ pub(crate) fn own_number_or_more() -> usize {
 pub(crate) mod inside {
     use core::cell::RefCell;
 
-    #[cfg(all(loom, feature = "loom"))]
-    use loom::thread_local;
-    #[cfg(all(shuttle, feature = "shuttle", not(all(loom, feature = "loom"))))]
-    use shuttle::thread_local;
     #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
-    use std::thread_local;
-
-    thread_local! {
+    std::thread_local! {
+        static INSIDE: RefCell<Vec<(usize, u64)>> = const { RefCell::new(Vec::new()) };
+    }
+    #[cfg(all(loom, feature = "loom"))]
+    loom::thread_local! {
+        static INSIDE: RefCell<Vec<(usize, u64)>> = RefCell::new(Vec::new());
+    }
+    #[cfg(all(shuttle, feature = "shuttle", not(all(loom, feature = "loom"))))]
+    shuttle::thread_local! {
         static INSIDE: RefCell<Vec<(usize, u64)>> = RefCell::new(Vec::new());
     }
 

@@ -102,11 +102,6 @@ impl<const N: usize> Stripes<N> {
         let counts = stripes.map(|stripe| stripe[counter].load(Relaxed));
         counts.fold(0, u64::wrapping_add)
     }
-
-    /// How many bytes the counters take.
-    pub(crate) fn memory(&self) -> usize {
-        size_of_val(&*self.own) + size_of_val(&*self.shared)
-    }
 }
 
 #[cfg(test)]
@@ -135,7 +130,8 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let stripes = Stripes::<14>::new();
-        assert!(stripes.memory() <= 80 * 128, "{}", stripes.memory());
+        let bytes = size_of_val(&*stripes.own) + size_of_val(&*stripes.shared);
+        assert!(bytes <= 80 * 128, "{bytes}");
     }
 
     /// `cargo test --release --features cache --lib cost -- --ignored --nocapture --test-threads 1`

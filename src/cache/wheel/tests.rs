@@ -185,17 +185,6 @@ fn a_long_pause_leaves_no_dead_entry_and_takes_new_ones() {
     }
 }
 
-#[test]
-fn cleared_it_is_as_new() {
-    let mut world = World::new(3);
-    let entry = world.add(50);
-    world.wheel.clear(Moment::new(7));
-    world.entries.links[entry as usize] = Links::NONE;
-    assert_eq!(world.wheel.next_due(), None);
-    world.put(entry, 20);
-    assert_eq!(world.pass(30).0, [entry]);
-}
-
 /// `cargo test --release --features cache --lib cost -- --ignored --nocapture --test-threads 1`
 #[test]
 #[ignore = "a measurement"]
