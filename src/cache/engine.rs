@@ -132,7 +132,7 @@ impl<K, V> Engine<K, V> {
 
     /// What a shard may weigh when all weigh the same.
     pub(super) fn share(&self) -> u64 {
-        self.capacity() / self.shards.len() as u64
+        self.capacity() >> self.shards.len().trailing_zeros()
     }
 
     /// How many tokens a shard may keep to itself, twice over.

@@ -293,6 +293,9 @@ impl<K: Eq, V> Writer<'_, K, V> {
         let fingerprint = job.hashed.fingerprint();
         self.core.prefetch_for(fingerprint);
         let found = self.find_live(fingerprint, key);
+        if let Some((_, old)) = found {
+            self.prefetch_neighbours(old);
+        }
         match (job.rule, found) {
             (Rule::IfAbsent, Some(_)) | (Rule::IfPresent, None) => {
                 return Err(Stop::Refused(Reason::Occupancy));

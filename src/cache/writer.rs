@@ -28,7 +28,7 @@ use super::cause::Cause;
 use super::claims::{ClaimId, Kind, Wait};
 use super::core::{Core, Hold};
 use super::engine::{Engine, Hashed, Mode};
-use super::policy::{Looks, Step, WEIGHTLESS};
+use super::policy::{Looks, NONE, Step, WEIGHTLESS};
 use super::shard::Shard;
 use super::table::{Spot, Table};
 use super::view::View;
@@ -225,7 +225,22 @@ impl<'a, K, V> Writer<'a, K, V> {
     /// A word to the processor: the next entry to leave is known, and where its word stands.
     fn prefetch_next(&self) {
         if let Some(next) = self.core.policy.oldest() {
-            self.table().prefetch(self.fingerprint(next));
+            let fingerprint = self.fingerprint(next);
+            self.table().prefetch(fingerprint);
+            self.core.prefetch_for(fingerprint);
+        }
+    }
+
+    /// A word to the processor: an entry leaves its ring, or is replaced there.
+    #[inline]
+    pub(super) fn prefetch_neighbours(&self, entry: u32) {
+        // SAFETY: S1: it is an entry of ours. S2: we hold the lock.
+        let links = unsafe { self.shard.slab.links(entry) };
+        for next in [links.prev, links.next] {
+            if next != NONE {
+                // SAFETY: S1: an entry on a ring.
+                crate::sync::hint::prefetch(unsafe { self.shard.slab.node(next) });
+            }
         }
     }
 

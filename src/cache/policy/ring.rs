@@ -135,10 +135,11 @@ impl Ring {
         set_prev(entries, next, new);
     }
 
-    /// The hand will soon come to the oldest.
+    /// The hand will soon come to the one after the oldest, whose own turn to be fetched this was
+    /// when the hand came to the one before it.
     pub(super) fn prefetch(&self, entries: &impl Entries) {
         if self.hand != NONE {
-            entries.prefetch(self.hand);
+            entries.prefetch(entries.links(self.hand).next);
         }
     }
 
