@@ -17,6 +17,9 @@ use crate::sync::epoch::Domain;
 
 /// A shard is to have so many entries, or more.
 const LEAST_SHARE: u64 = 512;
+/// The same where entries are weighed, in weight: nobody knows how many that will be, and a shard
+/// is to be much more than any one of them.
+const LEAST_WEIGHT: u64 = 1 << 19;
 const MOST_SHARDS: usize = 4096;
 
 /// Makes a [`ClockCache`].
@@ -43,6 +46,7 @@ pub struct CacheBuilder<K, V, S = ahash::RandomState> {
     rules: Rules<K, V>,
     name: Option<String>,
     initial: usize,
+    evicts_refused: bool,
     hasher: S,
     pair: PhantomData<fn(K, V)>,
 }
@@ -60,6 +64,7 @@ impl<K, V> CacheBuilder<K, V> {
             rules: Rules::default(),
             name: None,
             initial: 0,
+            evicts_refused: false,
             hasher: ahash::RandomState::new(),
             pair: PhantomData,
         }
@@ -109,8 +114,8 @@ impl<K, V, S> CacheBuilder<K, V, S> {
     }
 
     /// Into how many parts the cache is divided, each with a lock for its writers: a power of two
-    /// from 1 to 4096. Unless told, 16 for each core, and no more than leave 512 entries' weight of
-    /// capacity to each.
+    /// from 1 to 4096. Unless told, 16 for each core, and no more than leave 512 entries of capacity
+    /// to each; where entries are weighed, 524,288 of weight.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self
@@ -135,6 +140,7 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             rules: self.rules,
             name: self.name,
             initial: self.initial,
+            evicts_refused: self.evicts_refused,
             hasher,
             pair: PhantomData,
         }
@@ -181,6 +187,13 @@ impl<K, V, S> CacheBuilder<K, V, S> {
         self
     }
 
+    /// Has what is refused count as one that came in and left at once, for want of room: the
+    /// listener is told, and the value that it was to replace goes too.
+    pub(super) fn evict_refused(mut self) -> Self {
+        self.evicts_refused = true;
+        self
+    }
+
     fn shard_count(&self) -> Result<usize, BuildError> {
         if let Some(shards) = self.shards {
             let fits = shards.is_power_of_two() && shards <= MOST_SHARDS;
@@ -195,7 +208,12 @@ impl<K, V, S> CacheBuilder<K, V, S> {
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let most = (16 * cores).next_power_of_two().min(MOST_SHARDS);
-        let share = (self.capacity / LEAST_SHARE).clamp(1, most as u64) as usize;
+        let least = if self.weigher.is_some() {
+            LEAST_WEIGHT
+        } else {
+            LEAST_SHARE
+        };
+        let share = (self.capacity / least).clamp(1, most as u64) as usize;
         // The greatest power of two that is no more.
         Ok(1 << share.ilog2())
     }
@@ -221,6 +239,7 @@ where
             weigher: self.weigher,
             rules: self.rules,
             initial: self.initial,
+            evicts_refused: self.evicts_refused,
         };
         Ok(ClockCache {
             inner: Arc::new(Inner {

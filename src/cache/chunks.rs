@@ -1,13 +1,16 @@
-//! Rows of things at places that never move, numbered from 0, which grow by an eighth.
+//! Rows of things at places that never move, which grow by an eighth.
 // Unsafe: things are named by numbers and lie in chunks behind pointers.
 #![allow(unsafe_code)]
 //!
 //! # Shape
 //! ```text
+//! number  [chunk + 1, 8 bits][which of the chunk, 24 bits]     never 0
 //! chunks  [ptr][ptr][ptr][ ]..    eight to an octave: at most an eighth more than is asked for
 //!           |
-//! things  [0 .. 31] [32 .. 63] ..
+//! things  [32][32] .. [64][64] ..
 //! ```
+//! A number says its chunk without a calculation, since a reader waits for it. A *rank* is how many
+//! things come before one, for whoever keeps something in a plain vector.
 //!
 //! # Invariants
 //! * C1  A chunk is written once and lives as long as the row.
@@ -22,25 +25,36 @@
 //! # Checked by
 //! `loom-tests/cache.rs`; the address sanitizer over `tests/stress_cache.rs` (C1).
 
+use core::ops::Range;
 use core::ptr;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
 use crate::sync::SMALL;
-use crate::sync::atomic::{AtomicPtr, Ordering::*};
+use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
-/// The first octave begins here.
+/// Things of the first octave, as a power of two.
 const BASE_BITS: u32 = if SMALL { 2 } else { 8 };
 /// Chunks to an octave, as a power of two.
 const PARTS_BITS: u32 = if SMALL { 0 } else { 3 };
-const OCTAVES: usize = if SMALL { 2 } else { 22 };
+const OCTAVES: usize = if SMALL { 2 } else { 20 };
 const CHUNKS: usize = OCTAVES << PARTS_BITS;
+/// The lower bits of a number.
+const WHICH_BITS: u32 = 24;
 
 /// A row holds at most so many things.
-pub(super) const MAX: u32 = (1 << (BASE_BITS + OCTAVES as u32)) - (1 << BASE_BITS);
+#[cfg(test)]
+const MAX: u32 = (1 << (BASE_BITS + OCTAVES as u32)) - (1 << BASE_BITS);
 
-/// Things numbered from 0, which do not move.
+const _: () = assert!(len_of(CHUNKS - 1) <= 1 << WHICH_BITS);
+/// The highest number is none of them.
+const _: () = assert!(CHUNKS < u8::MAX as usize);
+
+/// Things that do not move.
 pub(super) struct Chunks<T> {
-    chunks: [AtomicPtr<T>; CHUNKS],
+    /// Where a thing of number 0 would be if a chunk began so early: before it, and never looked at.
+    origins: [AtomicPtr<T>; CHUNKS + 1],
+    /// How many there are.
+    made: AtomicUsize,
 }
 
 // SAFETY: a row owns what is in it.
@@ -48,20 +62,35 @@ unsafe impl<T: Send> Send for Chunks<T> {}
 // SAFETY: it lends shared references only.
 unsafe impl<T: Send + Sync> Sync for Chunks<T> {}
 
-/// Which chunk, and where in it.
-#[inline(always)]
-fn place(number: u32) -> (usize, usize) {
-    let at = u64::from(number) + (1 << BASE_BITS);
-    let octave = at.ilog2();
-    let inner = octave - PARTS_BITS;
-    let part = (at >> inner) as usize & ((1 << PARTS_BITS) - 1);
-    let chunk = ((octave - BASE_BITS) as usize) << PARTS_BITS | part;
-    (chunk, at as usize & ((1 << inner) - 1))
+/// How many things lie in a chunk.
+const fn len_of(chunk: usize) -> usize {
+    1 << (BASE_BITS as usize + (chunk >> PARTS_BITS) - PARTS_BITS as usize)
 }
 
-/// How many things lie in a chunk.
-fn len_of(chunk: usize) -> usize {
-    1 << (BASE_BITS as usize + (chunk >> PARTS_BITS) - PARTS_BITS as usize)
+/// How many things lie in the chunks before it.
+const fn len_before(chunk: usize) -> usize {
+    let (octave, part) = (chunk >> PARTS_BITS, chunk & ((1 << PARTS_BITS) - 1));
+    (1 << (BASE_BITS as usize + octave)) + part * len_of(chunk) - (1 << BASE_BITS)
+}
+
+/// The number of a chunk's first thing.
+fn first_of(chunk: usize) -> u32 {
+    (chunk as u32 + 1) << WHICH_BITS
+}
+
+/// How many things come before this one.
+pub(super) fn rank(number: u32) -> usize {
+    let chunk = (number >> WHICH_BITS) as usize - 1;
+    len_before(chunk) + (number - first_of(chunk)) as usize
+}
+
+/// The number of the thing that so many come before.
+pub(super) fn number(rank: usize) -> u32 {
+    let sum = rank + (1 << BASE_BITS);
+    let octave = sum.ilog2();
+    let part = (sum >> (octave - PARTS_BITS)) - (1 << PARTS_BITS);
+    let chunk = ((octave - BASE_BITS) << PARTS_BITS) as usize + part;
+    first_of(chunk) + (rank - len_before(chunk)) as u32
 }
 
 /// A chunk begins with a cache line, so that things whose size divides one lie in one.
@@ -74,17 +103,21 @@ fn layout<T>(len: usize) -> Layout {
 impl<T> Chunks<T> {
     pub(super) fn new() -> Self {
         Self {
-            chunks: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            origins: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            made: AtomicUsize::new(0),
         }
     }
 
-    /// Makes a chunk for `number`, the first that there is none for; says how many there are then.
+    /// Makes one more chunk; the numbers in it, or none if there can be no more.
     ///
-    /// One caller at a time; `number` is below [`MAX`].
-    pub(super) fn grow(&self, number: u32, make: impl FnMut() -> T) -> u32 {
-        let (chunk, at) = place(number);
-        assert_eq!(at, 0, "the first that there is none for");
-        let len = len_of(chunk);
+    /// One caller at a time. Rows that grow together have the same numbers.
+    pub(super) fn grow(&self, make: impl FnMut() -> T) -> Option<Range<u32>> {
+        // Relaxed: one caller at a time.
+        let chunk = self.made.load(Relaxed);
+        if chunk == CHUNKS {
+            return None;
+        }
+        let (first, len) = (first_of(chunk), len_of(chunk));
         let layout = layout::<T>(len);
         // SAFETY: a chunk has a size, since things do (checked when this is compiled).
         let base = unsafe { alloc(layout) }.cast::<T>();
@@ -95,34 +128,36 @@ impl<T> Chunks<T> {
             // SAFETY: within the chunk, which nobody else knows of.
             unsafe { base.wrapping_add(at).write(thing) };
         }
+        let origin = base.wrapping_sub(first as usize);
         // Relaxed: others come to it through a number that is published later (WORD).
-        self.chunks[chunk].store(base, Relaxed);
-        number + len as u32
+        self.origins[chunk + 1].store(origin, Relaxed);
+        // Relaxed: one caller at a time.
+        self.made.store(chunk + 1, Relaxed);
+        Some(first..first + len as u32)
     }
 
     /// # Safety
-    /// S1: `number` is below what `grow` said, and the caller learnt of it after that.
+    /// S1: `number` is one that `grow` said, and the caller learnt of it after that.
     #[inline(always)]
     pub(super) unsafe fn get(&self, number: u32) -> &T {
-        let (chunk, at) = place(number);
-        debug_assert!(chunk < CHUNKS);
+        let chunk = (number >> WHICH_BITS) as usize;
+        debug_assert!((1..=CHUNKS).contains(&chunk));
         // SAFETY: S1, so the chunk is one of ours.
-        let chunk = unsafe { self.chunks.get_unchecked(chunk) };
+        let origin = unsafe { self.origins.get_unchecked(chunk) };
         // Relaxed: it was stored before the number was published (WORD).
-        let base = chunk.load(Relaxed);
-        // SAFETY: S1, so the chunk is there, and `place` stays within it; C1.
-        unsafe { &*base.wrapping_add(at) }
+        let origin = origin.load(Relaxed);
+        // SAFETY: S1, so the chunk is there, and the number is one of those in it; C1.
+        unsafe { &*origin.wrapping_add(number as usize) }
     }
 }
 
 impl<T> Drop for Chunks<T> {
     fn drop(&mut self) {
-        for (chunk, place) in self.chunks.iter().enumerate() {
-            // Relaxed: `&mut self` says that we are alone.
-            let base = place.load(Relaxed);
-            if base.is_null() {
-                break;
-            }
+        // Relaxed: `&mut self` says that we are alone.
+        for chunk in 0..self.made.load(Relaxed) {
+            // Relaxed: as above.
+            let origin = self.origins[chunk + 1].load(Relaxed);
+            let base = origin.wrapping_add(first_of(chunk) as usize);
             let things = ptr::slice_from_raw_parts_mut(base, len_of(chunk));
             // SAFETY: `grow` filled all of it, and `&mut self` says that nobody looks.
             unsafe { ptr::drop_in_place(things) };
@@ -137,15 +172,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_follow_one_another_without_a_gap() {
-        let (mut chunk, mut at) = (0, 0);
-        for number in 0..100_000.min(MAX) {
-            assert_eq!(place(number), (chunk, at), "number {number}");
-            at += 1;
-            if at == len_of(chunk) {
-                (chunk, at) = (chunk + 1, 0);
+    fn ranks_follow_one_another_without_a_gap() {
+        let numbers = (0..CHUNKS).flat_map(|chunk| {
+            let first = first_of(chunk);
+            first..first + len_of(chunk) as u32
+        });
+        for (at, seen) in numbers.enumerate().take(100_000) {
+            assert_eq!((rank(seen), number(at)), (at, seen));
+        }
+        let last = first_of(CHUNKS - 1) + len_of(CHUNKS - 1) as u32 - 1;
+        assert_eq!(rank(last), MAX as usize - 1);
+        assert_eq!(number(MAX as usize - 1), last);
+    }
+
+    #[test]
+    #[cfg(not(any(loom, shuttle)))]
+    fn what_was_made_is_where_its_number_says() {
+        let (row, mut made) = (Chunks::new(), 0);
+        for _ in 0..20.min(CHUNKS) {
+            let numbers = row.grow(|| {
+                made += 1;
+                Box::new(made - 1)
+            });
+            for seen in numbers.unwrap() {
+                // SAFETY: S1: `grow` just said so.
+                assert_eq!(**unsafe { row.get(seen) }, rank(seen));
             }
         }
-        assert_eq!(place(MAX - 1), (CHUNKS - 1, len_of(CHUNKS - 1) - 1));
     }
 }

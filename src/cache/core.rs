@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::chunks;
 use super::claims::Claims;
 use super::policy::{Links, NONE, Policy};
 use super::shard::{Shard, SpareTable};
@@ -38,6 +39,8 @@ pub(super) struct Core<K, V> {
     free: u32,
     next: u32,
     room: u32,
+    /// How many entries there are.
+    made: usize,
     pub(super) claims: Claims<K, V>,
     pub(super) timetable: Option<Timetable>,
 }
@@ -79,7 +82,11 @@ impl Hold {
 impl Book {
     #[inline]
     pub(super) fn weight(&self, entry: u32) -> u64 {
-        self.weights.get(entry as usize).copied().unwrap_or(1)
+        if self.weights.is_empty() {
+            return 1;
+        }
+        let weight = self.weights.get(chunks::rank(entry));
+        weight.copied().unwrap_or(1)
     }
 
     pub(super) fn is_parked(&self, entry: u32) -> bool {
@@ -110,6 +117,7 @@ impl<K, V> Core<K, V> {
             free: NONE,
             next: 0,
             room: 0,
+            made: 0,
             claims: Claims::default(),
             timetable,
         }
@@ -133,25 +141,25 @@ impl<K, V> Core<K, V> {
             self.free = unsafe { shard.slab.links(entry) }.next;
             return Some(entry);
         }
-        if self.next == super::slab::MAX_ENTRIES {
-            return None;
-        }
         if self.next == self.room {
-            self.grow(shard);
+            self.grow(shard)?;
         }
         self.next += 1;
         Some(self.next - 1)
     }
 
-    fn grow(&mut self, shard: &Shard<K, V>) {
-        let first = self.room;
-        self.room = shard.slab.grow(first);
+    /// Makes some more entries; none if there are as many as there can be.
+    fn grow(&mut self, shard: &Shard<K, V>) -> Option<()> {
+        let made = shard.slab.grow()?;
         if let Some(stamps) = &shard.stamps {
-            stamps.grow(first);
+            stamps.grow();
         }
+        self.made += made.len();
+        (self.next, self.room) = (made.start, made.end);
         if let Some(timetable) = &mut self.timetable {
-            timetable.grow(self.room as usize);
+            timetable.grow(self.made);
         }
+        Some(())
     }
 
     /// Makes an emptied entry one that can be taken.
@@ -170,11 +178,11 @@ impl<K, V> Core<K, V> {
 
     /// Writes down what an entry weighs, where entries are weighed.
     pub(super) fn weigh(&mut self, entry: u32, weight: u64) {
-        let (weights, room) = (&mut self.book.weights, self.room as usize);
+        let (weights, room) = (&mut self.book.weights, self.made);
         if weights.len() < room {
             weights.reserve_exact(room - weights.len());
             weights.resize(room, 0);
         }
-        weights[entry as usize] = weight;
+        weights[chunks::rank(entry)] = weight;
     }
 }

@@ -13,8 +13,9 @@ use equivalent::Equivalent;
 use super::budget::Budget;
 use super::cause::{Cause, Listener, Weigher};
 use super::core::Core;
-use super::shard::{Found, Glance, Shard};
+use super::shard::{Found, Shard};
 use super::stats::{Counters, Event, Stats};
+use super::table::LEAST_ROOM;
 use super::tick::Moment;
 use super::times::{At, Look, Rules, Times, Timetable};
 use super::writer::{After, Leaver, Writer};
@@ -44,6 +45,8 @@ pub(super) struct Engine<K, V> {
     pub(super) shards: Box<[CachePadded<Shard<K, V>>]>,
     /// How many entries of weight 0 a shard may have.
     pub(super) weightless: usize,
+    /// What is refused counts as one that came in and left at once.
+    pub(super) evicts_refused: bool,
     pub(super) counters: Counters,
     pub(super) times: Option<Times<K, V>>,
     capacity: AtomicU64,
@@ -63,10 +66,9 @@ impl Hashed {
         Self((product >> 64) as u64 ^ product as u64)
     }
 
-    /// Never 0.
     #[inline(always)]
     pub(super) fn fingerprint(self) -> u32 {
-        (self.0 as u32).max(1)
+        self.0 as u32
     }
 
     #[inline(always)]
@@ -85,6 +87,7 @@ pub(super) struct Parts<K, V> {
     pub(super) listener: Option<Listener<K, V>>,
     pub(super) weigher: Option<Weigher<K, V>>,
     pub(super) rules: Rules<K, V>,
+    pub(super) evicts_refused: bool,
     /// For how many entries the tables have room from the start.
     pub(super) initial: usize,
 }
@@ -94,7 +97,7 @@ impl<K, V> Engine<K, V> {
         let share = parts.capacity / parts.shards as u64;
         let times = parts.rules.start();
         let most = usize::try_from(share).unwrap_or(usize::MAX);
-        let room = (parts.initial / parts.shards).min(most).max(4);
+        let room = (parts.initial / parts.shards).min(most).max(LEAST_ROOM);
         let shard = |_| {
             let timetable = times.as_ref().map(|times| Timetable::new(times.moment()));
             let core = Core::new(&parts.domain, share, timetable);
@@ -108,6 +111,7 @@ impl<K, V> Engine<K, V> {
             weigher: parts.weigher,
             shards,
             weightless: parts.weightless.div_ceil(parts.shards).max(1),
+            evicts_refused: parts.evicts_refused,
             counters: Counters::new(),
             times,
             capacity: AtomicU64::new(parts.capacity),
@@ -146,7 +150,6 @@ impl<K, V> Engine<K, V> {
     pub(super) fn find<'g, Q>(
         &'g self,
         hashed: Hashed,
-        glance: Option<Glance>,
         key: &Q,
         guard: &'g Guard,
     ) -> Option<Found<'g, K, V>>
@@ -155,10 +158,7 @@ impl<K, V> Engine<K, V> {
     {
         self.domain.check(guard);
         // SAFETY: S1: just checked.
-        unsafe {
-            self.shard(hashed)
-                .find(hashed.fingerprint(), glance, key, guard)
-        }
+        unsafe { self.shard(hashed).find(hashed.fingerprint(), key, guard) }
     }
 
     /// The entry of this key, if it is not over; a use may move its deadline.
@@ -166,7 +166,6 @@ impl<K, V> Engine<K, V> {
     pub(super) fn find_alive<'g, Q>(
         &'g self,
         hashed: Hashed,
-        glance: Option<Glance>,
         key: &Q,
         guard: &'g Guard,
         is_use: bool,
@@ -174,9 +173,9 @@ impl<K, V> Engine<K, V> {
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let found = self.find(hashed, glance, key, guard)?;
+        let found = self.find(hashed, key, guard)?;
         if let Some(times) = &self.times {
-            self.look(times, hashed, &found, is_use)?;
+            self.look(times, hashed, (found.entry, found.pair), is_use)?;
         }
         if is_use {
             found.node.touch();
@@ -189,28 +188,22 @@ impl<K, V> Engine<K, V> {
         &self,
         times: &Times<K, V>,
         hashed: Hashed,
-        found: &Found<'_, K, V>,
+        (entry, pair): (u32, &(K, V)),
         is_use: bool,
     ) -> Option<()> {
         let shard = self.shard(hashed);
         let stamps = shard.stamps.as_ref()?;
-        let (entry, pair) = (found.entry, found.pair);
-        // SAFETY: S1: the number was read from a place of the table.
-        let look = unsafe {
-            times.look(
-                At {
-                    stamps,
-                    entry,
-                    pair,
-                },
-                is_use,
-            )
+        let at = At {
+            stamps,
+            entry,
+            pair,
         };
-        match look {
+        // SAFETY: S1: the number was read from a place of the table.
+        match unsafe { times.look(at, is_use) } {
             Look::Over => None,
             Look::Alive => Some(()),
             Look::Sooner => {
-                self.reschedule(shard, found);
+                self.reschedule(shard, entry);
                 Some(())
             }
         }
@@ -219,9 +212,9 @@ impl<K, V> Engine<K, V> {
     /// A read moved an entry's deadline to an earlier time: the wheel is told, if it can be at once;
     /// else it finds the entry later than it could, and reads do not return it meanwhile.
     #[cold]
-    fn reschedule(&self, shard: &Shard<K, V>, found: &Found<'_, K, V>) {
+    fn reschedule(&self, shard: &Shard<K, V>, entry: u32) {
         if let Some(mut writer) = Writer::try_new(self, shard) {
-            writer.reschedule(found.entry);
+            writer.reschedule(entry);
         }
     }
 
@@ -233,7 +226,7 @@ impl<K, V> Engine<K, V> {
     {
         let (times, shard) = (self.times.as_ref()?, self.shard(hashed));
         let guard = self.domain.pin();
-        let found = self.find(hashed, None, key, &guard)?;
+        let found = self.find(hashed, key, &guard)?;
         let stamps = shard.stamps.as_ref()?;
         // SAFETY: S1: the number was read from a place of the table.
         let deadline = unsafe { stamps.deadline(found.entry) };
@@ -301,10 +294,16 @@ impl<K, V> Engine<K, V> {
         unsafe { node.pair() }
     }
 
-    /// Where a key seems to be, before one pins or locks.
+    /// A word to the processor, before one pins or locks.
     #[inline(always)]
-    pub(super) fn glance(&self, hashed: Hashed) -> Option<Glance> {
-        self.shard(hashed).glance(hashed.fingerprint())
+    pub(super) fn prefetch(&self, hashed: Hashed) {
+        self.shard(hashed).prefetch(hashed.fingerprint());
+    }
+
+    /// As `prefetch`, of the entry that the home seems to name.
+    #[inline(always)]
+    pub(super) fn prefetch_entry(&self, hashed: Hashed) {
+        self.shard(hashed).prefetch_entry(hashed.fingerprint());
     }
 
     pub(super) fn open<'a>(&'a self, shard: &'a Shard<K, V>) -> Writer<'a, K, V> {
@@ -345,16 +344,19 @@ impl<K, V> Engine<K, V> {
     }
 
     fn tell(&self, shard: &Shard<K, V>, leaver: &Leaver) {
-        let Some(listener) = &self.listener else {
-            return;
-        };
         // SAFETY: S1: the number was ours under the lock.
         let node = unsafe { shard.slab.node(leaver.entry) };
         // SAFETY: S1: it is not retired before it was told.
         let pair = unsafe { node.pair() };
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            listener(&pair.0, &pair.1, leaver.cause)
-        }));
+        self.tell_of(&pair.0, &pair.1, leaver.cause);
+    }
+
+    /// Tells the listener, if there is one, of an entry that left.
+    pub(super) fn tell_of(&self, key: &K, value: &V, cause: Cause) {
+        let Some(listener) = &self.listener else {
+            return;
+        };
+        let told = catch_unwind(AssertUnwindSafe(|| listener(key, value, cause)));
         if told.is_err() {
             self.counters.count(Event::ListenerPanic);
         }

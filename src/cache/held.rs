@@ -13,13 +13,13 @@ use super::Inner;
 ///
 /// # Progress
 /// A drop blocks on the shard's lock.
-pub struct Held<K: Send + Sync + 'static, V: Send + Sync + 'static, S = ahash::RandomState> {
+pub struct Held<K, V, S = ahash::RandomState> {
     pub(super) cache: Arc<Inner<K, V, S>>,
     pub(super) shard: usize,
     pub(super) entry: u32,
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Held<K, V, S> {
+impl<K, V, S> Held<K, V, S> {
     /// The entry's key.
     #[must_use]
     pub fn key(&self) -> &K {
@@ -33,7 +33,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Held<K, V, S> {
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Deref for Held<K, V, S> {
+impl<K, V, S> Deref for Held<K, V, S> {
     type Target = V;
 
     fn deref(&self) -> &V {
@@ -41,7 +41,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Deref for Held<K, V,
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Clone for Held<K, V, S> {
+impl<K, V, S> Clone for Held<K, V, S> {
     fn clone(&self) -> Self {
         let engine = &self.cache.engine;
         let mut writer = engine.open(&engine.shards[self.shard]);
@@ -55,7 +55,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Clone for Held<K, V,
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Drop for Held<K, V, S> {
+impl<K, V, S> Drop for Held<K, V, S> {
     fn drop(&mut self) {
         let engine = &self.cache.engine;
         let mut writer = engine.open(&engine.shards[self.shard]);
@@ -66,8 +66,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Drop for Held<K, V, 
 
 impl<K, V, S> fmt::Debug for Held<K, V, S>
 where
-    K: Send + Sync + fmt::Debug + 'static,
-    V: Send + Sync + fmt::Debug + 'static,
+    K: fmt::Debug,
+    V: fmt::Debug,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Held");

@@ -80,13 +80,13 @@ impl<K, V> fmt::Debug for Iter<'_, K, V> {
 }
 
 /// Entries that were removed; see [`ClockCache::drain`](super::ClockCache::drain).
-pub struct Drain<K: Send + Sync + 'static, V: Send + Sync + 'static, S> {
+pub struct Drain<K, V, S> {
     pub(super) cache: Arc<Inner<K, V, S>>,
     pub(super) shard: usize,
     pub(super) taken: Vec<Held<K, V, S>>,
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Iterator for Drain<K, V, S> {
+impl<K, V, S> Iterator for Drain<K, V, S> {
     type Item = Held<K, V, S>;
 
     fn next(&mut self) -> Option<Held<K, V, S>> {
@@ -107,7 +107,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Iterator for Drain<K
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> fmt::Debug for Drain<K, V, S> {
+impl<K, V, S> fmt::Debug for Drain<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drain").finish_non_exhaustive()
     }

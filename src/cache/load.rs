@@ -25,6 +25,7 @@ use std::time::Instant;
 
 use equivalent::Equivalent;
 
+use super::cause::Cause;
 use super::claims::{ClaimId, Kind, Line, Outcome, Wait, Within};
 use super::engine::{Engine, Hashed};
 use super::error::Reason;
@@ -177,9 +178,9 @@ impl<K: Eq, V: Clone> Engine<K, V> {
         made: &mut Option<K>,
         is_stale: &mut impl FnMut(&V) -> bool,
     ) -> Step<'_, A, K, V> {
-        let glance = self.glance(hashed);
+        self.prefetch(hashed);
         let guard = self.domain.pin();
-        let found = self.find_alive(hashed, glance, ask.key(), &guard, true);
+        let found = self.find_alive(hashed, ask.key(), &guard, true);
         if let Some(pair) = found {
             if !is_stale(&pair.1) {
                 self.counters.hit();
@@ -346,8 +347,8 @@ impl<K: Eq, V: Clone> Claimed<'_, K, V> {
     fn seen(&self) -> Option<V> {
         let engine = self.engine;
         let guard = engine.domain.pin();
-        let glance = engine.glance(self.hashed);
-        let found = engine.find_alive(self.hashed, glance, self.key(), &guard, true);
+        engine.prefetch(self.hashed);
+        let found = engine.find_alive(self.hashed, self.key(), &guard, true);
         found.map(|pair| pair.1.clone())
     }
 
@@ -359,7 +360,7 @@ impl<K: Eq, V: Clone> Claimed<'_, K, V> {
             }
             Op::Remove => {
                 let engine = self.engine;
-                engine.remove_claimed(self.hashed, self.key());
+                engine.remove_claimed(self.hashed, self.key(), Cause::Explicit);
                 self.end(|| Outcome::Nothing);
                 seen.map_or(Computed::StillNone, Computed::Removed)
             }

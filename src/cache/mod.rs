@@ -39,8 +39,10 @@ mod held;
 mod iter;
 mod load;
 mod loading;
+pub mod moka_compat;
 mod policy;
 mod put;
+mod refusal;
 mod removal;
 mod resize;
 mod room;
@@ -48,6 +50,7 @@ mod shard;
 mod slab;
 mod stats;
 mod table;
+mod tags;
 mod tick;
 mod times;
 mod view;
@@ -72,7 +75,6 @@ pub use tick::TICK;
 
 use self::engine::{Engine, Hashed};
 use self::put::Rule;
-use self::shard::Glance;
 use crate::sync::epoch::{Domain, Guard};
 use equivalent::Equivalent;
 
@@ -98,7 +100,7 @@ use equivalent::Equivalent;
 /// # Progress
 /// | methods | |
 /// |---|---|
-/// | `get_in`, `peek_in`, `get_many_in` | wait-free: at most 8 buckets of 12 places; an entry with a tag of its own bucket is asked for its key |
+/// | `get_in`, `peek_in`, `get_many_in` | wait-free: at most 16 buckets of 12 places; an entry with a tag of its own bucket is asked for its key |
 /// | `get`, `peek`, `contains_key`, `get_many`, `iter_in` | lock-free: they pin (`iter_in` walks) |
 /// | `insert`, `insert_if_absent`, `replace`, `remove`, `invalidate`, `remove_if`, `hold`, dropping a `Held` | block on the shard's lock; without room there, on one other shard's after the other; where the key is being [computed](Self::compute), on that |
 /// | `insert_wait` | blocks, beside that, on readers' guards (in [`Mode::Live`]) |
@@ -108,21 +110,21 @@ use equivalent::Equivalent;
 ///
 /// User code under a shard's lock: `Eq` of the key alone. It must not call the cache. If it panics,
 /// the call unwinds and the cache is as it was; what was to be inserted is dropped.
-pub struct ClockCache<K: Send + Sync + 'static, V: Send + Sync + 'static, S = ahash::RandomState> {
+pub struct ClockCache<K, V, S = ahash::RandomState> {
     inner: Arc<Inner<K, V, S>>,
 }
 
-pub(crate) struct Inner<K: Send + Sync + 'static, V: Send + Sync + 'static, S> {
+pub(crate) struct Inner<K, V, S> {
     hasher: S,
     name: Option<String>,
     engine: Engine<K, V>,
 }
 
 // A panic in the user's code leaves the cache as it was: nothing is poisoned.
-impl<K: Send + Sync, V: Send + Sync, S> UnwindSafe for ClockCache<K, V, S> {}
-impl<K: Send + Sync, V: Send + Sync, S> RefUnwindSafe for ClockCache<K, V, S> {}
+impl<K, V, S> UnwindSafe for ClockCache<K, V, S> {}
+impl<K, V, S> RefUnwindSafe for ClockCache<K, V, S> {}
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> Clone for ClockCache<K, V, S> {
+impl<K, V, S> Clone for ClockCache<K, V, S> {
     fn clone(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
@@ -145,7 +147,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ClockCache<K, V> {
 }
 
 /// What is known without a look at a key.
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> ClockCache<K, V, S> {
+impl<K, V, S> ClockCache<K, V, S> {
     /// Enters the cache's domain: see [`Domain::pin`].
     ///
     /// Keep guards short: what leaves the cache meanwhile stays in memory, and in [`Mode::Live`] it
@@ -280,9 +282,9 @@ where
         V: Clone,
     {
         let hashed = self.hash(key);
-        let glance = self.inner.engine.glance(hashed);
+        self.inner.engine.prefetch(hashed);
         let guard = self.pin();
-        self.read(hashed, glance, key, &guard).cloned()
+        self.read(hashed, key, &guard).cloned()
     }
 
     /// The value of this key, for as long as the guard lives. Counts as a use, and as a hit or a
@@ -298,7 +300,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.read(self.hash(key), None, key, guard)
+        self.read(self.hash(key), key, guard)
     }
 
     /// Looks up many keys: `values[i]` becomes what [`get`](Self::get) says of `keys[i]`. Their cache
@@ -341,34 +343,29 @@ where
         const LANES: usize = 16;
         assert_eq!(keys.len(), values.len(), "a value for each key");
         for (keys, values) in keys.chunks(LANES).zip(values.chunks_mut(LANES)) {
-            let mut glances = [None; LANES];
-            for (glance, key) in glances.iter_mut().zip(keys) {
-                let hashed = self.hash(*key);
-                *glance = Some((hashed, self.inner.engine.glance(hashed)));
+            let mut all = [None; LANES];
+            for (hashed, key) in all.iter_mut().zip(keys) {
+                *hashed = Some(self.hash(*key));
+                hashed.map(|hashed| self.inner.engine.prefetch(hashed));
             }
-            for ((key, value), glance) in keys.iter().zip(values).zip(glances) {
-                let found = glance.and_then(|(hashed, glance)| {
-                    // The guard and the cache live as long as what is handed out.
-                    self.read(hashed, glance, *key, guard)
-                });
+            all.iter()
+                .flatten()
+                .for_each(|&hashed| self.inner.engine.prefetch_entry(hashed));
+            for ((key, value), hashed) in keys.iter().zip(values).zip(all) {
+                // The guard and the cache live as long as what is handed out.
+                let found = hashed.and_then(|hashed| self.read(hashed, *key, guard));
                 *value = found.map(&shape);
             }
         }
     }
 
     #[inline(always)]
-    fn read<'g, Q>(
-        &'g self,
-        hashed: Hashed,
-        glance: Option<Glance>,
-        key: &Q,
-        guard: &'g Guard,
-    ) -> Option<&'g V>
+    fn read<'g, Q>(&'g self, hashed: Hashed, key: &Q, guard: &'g Guard) -> Option<&'g V>
     where
         Q: Equivalent<K> + ?Sized,
     {
         let engine = &self.inner.engine;
-        let found = engine.find_alive(hashed, glance, key, guard, true);
+        let found = engine.find_alive(hashed, key, guard, true);
         match found {
             Some(_) => engine.counters.hit(),
             None => engine.counters.miss(),
@@ -394,10 +391,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let hashed = self.hash(key);
-        let pair = self
-            .inner
-            .engine
-            .find_alive(hashed, None, key, guard, false)?;
+        let pair = self.inner.engine.find_alive(hashed, key, guard, false)?;
         Some(&pair.1)
     }
 
@@ -554,7 +548,7 @@ where
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static, S> fmt::Debug for ClockCache<K, V, S> {
+impl<K, V, S> fmt::Debug for ClockCache<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClockCache")
             .field("name", &self.inner.name)

@@ -40,6 +40,8 @@
 //! S3-FIFO (Yang et al., SOSP 2023), ARC (Megiddo and Modha, FAST 2003), CLOCK-Pro (Jiang et al.,
 //! USENIX ATC 2005), Clock2Q+ for the correlation window.
 
+#[path = "policy/entries.rs"]
+mod entries;
 #[path = "policy/ghosts.rs"]
 mod ghosts;
 #[path = "policy/looks.rs"]
@@ -50,6 +52,7 @@ mod ring;
 #[path = "policy/tests.rs"]
 mod tests;
 
+pub(crate) use entries::Entries;
 use ghosts::{Ghost, Ghosts};
 #[allow(unused_imports)] // for those who assert it
 pub(crate) use looks::{LOOKS_ONCE, LOOKS_PER_EVICTION, Looks, Step};
@@ -78,25 +81,6 @@ const MOST_STEP: f64 = 16.0;
 const WINDOW: u128 = 5;
 /// What the ghosts of probation and main remember, in tenths of the capacity.
 const GHOSTS: [u64; 2] = [7, 1];
-
-/// What the policy knows of the entries; kept by the caller.
-///
-/// A new entry's links are [`Links::LOOSE`]. Its weight never changes.
-pub(crate) trait Entries {
-    fn links(&self, e: u32) -> Links;
-    fn set_links(&mut self, e: u32, links: Links);
-    fn weight(&self, e: u32) -> u64;
-    fn fingerprint(&self, e: u32) -> u32;
-    /// Reads that counted since it was last set: readers raise it up to the limit.
-    fn uses(&self, e: u32) -> u8;
-    fn set_uses(&mut self, e: u32, uses: u8);
-    fn limit(&self, e: u32) -> u8;
-    fn set_limit(&mut self, e: u32, limit: u8);
-    /// A held entry is never evicted.
-    fn is_held(&self, e: u32) -> bool;
-    /// The policy will soon look at `e`.
-    fn prefetch(&self, _e: u32) {}
-}
 
 /// The rings and ghosts of one shard.
 #[derive(Debug)]
@@ -239,6 +223,7 @@ impl Policy {
     }
 
     /// How many entries of weight 0 are on their ring.
+    #[allow(dead_code)] // for simulators and tests
     pub(crate) fn weightless_len(&self) -> u32 {
         self.weightless.len()
     }
@@ -264,6 +249,7 @@ impl Policy {
     }
 
     /// Forgets all entries, which stay as they are, and everything learnt.
+    #[allow(dead_code)] // for simulators and tests
     pub(crate) fn clear(&mut self) {
         *self = Self::new(self.capacity);
     }

@@ -113,11 +113,11 @@ impl<K, V> Job<K, V> {
         }
     }
 
-    fn key(&self) -> &K {
+    pub(super) fn key(&self) -> &K {
         self.key.as_ref().expect("it is not in yet").get()
     }
 
-    fn value(&self) -> &V {
+    pub(super) fn value(&self) -> &V {
         self.value.as_ref().expect("it is not in yet")
     }
 
@@ -132,9 +132,9 @@ impl<K, V> Job<K, V> {
 }
 
 impl<V> Stop<V> {
-    fn reason(self) -> Reason {
+    fn reason(&self) -> Reason {
         match self {
-            Self::Refused(reason) => reason,
+            Self::Refused(reason) => *reason,
             _ => Reason::Contended,
         }
     }
@@ -160,7 +160,10 @@ impl<K: Eq, V> Engine<K, V> {
             match self.try_job(&mut job) {
                 Ok(put) => return Ok(put),
                 Err(Stop::Wait(wait)) => drop(block_on(wait)),
-                Err(stop) => return Err(job.refused(stop)),
+                Err(stop) => {
+                    self.evict_refused(&job, stop.reason());
+                    return Err(job.refused(stop));
+                }
             }
         }
     }
@@ -178,7 +181,10 @@ impl<K: Eq, V> Engine<K, V> {
             match self.try_job(&mut job) {
                 Ok(put) => return Ok(put),
                 Err(Stop::Wait(wait)) => drop(wait.await),
-                Err(stop) => return Err(job.refused(stop)),
+                Err(stop) => {
+                    self.evict_refused(&job, stop.reason());
+                    return Err(job.refused(stop));
+                }
             }
         }
     }
@@ -193,7 +199,10 @@ impl<K: Eq, V> Engine<K, V> {
     ) -> PutClaimed<V> {
         let key = Key::Claimed(claim.0, claim.1);
         let mut job = Job::new(hashed, key, value, rule);
-        let result = self.try_job(&mut job).map_err(Stop::reason);
+        let result = self.try_job(&mut job).map_err(|stop| stop.reason());
+        if let Err(reason) = result {
+            self.evict_refused(&job, reason);
+        }
         PutClaimed {
             result,
             line: job.line,
@@ -206,7 +215,7 @@ impl<K: Eq, V> Engine<K, V> {
             self.shard(job.hashed).gauges.refused.add(1);
             return Err(Stop::Refused(Reason::TooHeavy));
         }
-        self.glance(job.hashed);
+        self.prefetch(job.hashed);
         let shard = self.shard(job.hashed);
         let mut reservation = Reservation::none(&self.budget);
         for _ in 0..TRIES {
@@ -393,10 +402,8 @@ impl<K: Eq, V> Writer<'_, K, V> {
     /// A window is full: a wider table spreads it, or else what stands in it is evicted.
     #[cold]
     fn make_space_in_window(&mut self, fingerprint: u32) -> Result<Spot, Stop<V>> {
-        // Once it is as wide as this makes it, a copy helps no more.
-        let entries = self.core.len + 1;
-        if self.table().places() < 2 * entries {
-            self.resize_table(2 * entries);
+        if self.table().places() / 2 < self.core.len + 1 {
+            self.grow_table(self.core.len + 1);
             if let Some(spot) = self.table().free_spot(fingerprint) {
                 return Ok(spot);
             }

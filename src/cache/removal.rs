@@ -10,7 +10,7 @@ use super::cause::Cause;
 use super::claims::{Kind, Wait};
 use super::engine::{Engine, Hashed};
 use super::shard::Shard;
-use super::table::Table;
+use super::table::{LEAST_ROOM, Table};
 use super::writer::Writer;
 use crate::sync::park::block_on;
 
@@ -35,6 +35,25 @@ impl<K: Eq, V> Engine<K, V> {
         }
     }
 
+    /// As `remove`, for tasks.
+    pub(super) async fn remove_async<Q, T>(
+        &self,
+        hashed: Hashed,
+        key: &Q,
+        mut of: impl FnMut(&K, &V) -> Option<T>,
+    ) -> Option<T>
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
+        loop {
+            match self.try_remove(hashed, key, &mut of) {
+                Ok(Removal::Changed) => {}
+                Ok(Removal::Done(done)) => return done,
+                Err(wait) => drop(wait.await),
+            }
+        }
+    }
+
     fn try_remove<Q, T>(
         &self,
         hashed: Hashed,
@@ -44,9 +63,9 @@ impl<K: Eq, V> Engine<K, V> {
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let glance = self.glance(hashed);
+        self.prefetch(hashed);
         let guard = self.domain.pin();
-        let found = self.find(hashed, glance, key, &guard);
+        let found = self.find(hashed, key, &guard);
         // What a read does not find is not asked about; the lock has the last word on it.
         let answer = match &found {
             Some(found) => match of(&found.pair.0, &found.pair.1) {
@@ -76,10 +95,10 @@ impl<K: Eq, V> Engine<K, V> {
     }
 
     /// Removes the entry of a key that the caller has a claim of.
-    pub(super) fn remove_claimed(&self, hashed: Hashed, key: &K) {
+    pub(super) fn remove_claimed(&self, hashed: Hashed, key: &K, cause: Cause) {
         let mut writer = self.open(self.shard(hashed));
         if let Some((_, entry)) = writer.find_live(hashed.fingerprint(), key) {
-            writer.remove(entry, Cause::Explicit);
+            writer.remove(entry, cause);
         }
         writer.close();
     }
@@ -140,7 +159,7 @@ impl<K, V> Writer<'_, K, V> {
     /// Removes all entries: they are out of sight at once, by an empty table.
     fn remove_all(&mut self) {
         let all = self.entries();
-        let empty = self.empty_table(1);
+        let empty = self.empty_table(Table::buckets_for(LEAST_ROOM));
         self.publish(empty);
         self.core.policy.clear();
         self.core.len = 0;

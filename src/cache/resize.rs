@@ -13,23 +13,30 @@ impl<K, V> Writer<'_, K, V> {
 
     /// Sees to it that so many entries find room.
     pub(super) fn grow_table_for(&mut self, entries: usize) {
-        if entries * 8 <= self.table().places() * 7 {
-            return;
+        if entries * 8 > self.table().places() * 7 {
+            self.grow_table(entries);
         }
-        let mut room = 2 * entries;
-        if self.engine.weigher.is_none() {
-            // An entry weighs 1: there will hardly be more of them than this shard's share.
-            let share = usize::try_from(self.engine.share()).unwrap_or(usize::MAX);
-            let most = share.saturating_add(share / 8);
-            room = (16 * entries).min(most).max(entries + entries / 8);
-        }
+    }
+
+    /// A wider table, for so many entries and more.
+    pub(super) fn grow_table(&mut self, entries: usize) {
+        let most = self.entries_that_fit();
+        let room = (16 * entries).min(most.saturating_add(most / 8));
+        let room = room.max(entries + entries / 8);
         self.resize_table(room);
+    }
+
+    /// How many entries this shard's share will hold, if what comes weighs as what is there.
+    fn entries_that_fit(&self) -> usize {
+        let (weight, len) = (u128::from(self.core.weight), self.core.len.max(1) as u128);
+        let fit = u128::from(self.engine.share()) * len / weight.max(1);
+        usize::try_from(fit).unwrap_or(usize::MAX)
     }
 
     /// Copies the table to a wider or narrower one; leaves it where a window is too narrow there.
     pub(super) fn resize_table(&mut self, entries: usize) {
         let least = Table::buckets_for(entries);
-        for buckets in [least, 2 * least, 4 * least] {
+        for buckets in [least, 2 * least + 1, 4 * least + 1] {
             let next = self.empty_table(buckets);
             let copied = self
                 .table()

@@ -3,9 +3,13 @@
 //! # Shape
 //! ```text
 //! 1  the shard's credit, then the pool
-//! 2  the shard's own policy evicts .. unless the shard has less than its share
-//! 3  gather: the other shards, those above their share first, one lock at a time
+//! 2  the shard's own policy evicts .. unless the shard has less than its share, or much is needed
+//! 3  gather: the other shards, those above their share first, one lock at a time;
+//!    then all, each in proportion to its weight; then whoever has anything
 //! ```
+//! Were much taken from the one shard that happens to be its key's, the shard would lose what is
+//! dear to it while others keep what is not.
+//!
 //! In [`Mode::Live`] what was evicted gives its tokens back only when its last reader is gone:
 //! whoever needs them evicts what is lacking beyond what is on its way, has it ripen, and looks
 //! again, a few times.
@@ -25,6 +29,25 @@ use super::writer::Writer;
 
 /// After so many rounds in vain, others are quicker.
 const ROUNDS: usize = 4;
+/// What weighs more than so small a part of a shard is made room for by all shards.
+const HEAVY: u64 = 32;
+
+/// Which shards give, and how much.
+#[derive(Clone, Copy, Debug)]
+enum From {
+    /// Those that weigh more than their share, down to it.
+    AboveShare,
+    /// All, each in proportion to what it weighs.
+    AllAlike,
+    /// One after the other, all that it has.
+    Anyone,
+}
+
+/// What one that weighs `weight` of `all` gives of `lacking`: a little more than its part.
+fn part(lacking: u64, weight: u64, all: u64) -> u64 {
+    let part = u128::from(lacking) * u128::from(weight) / u128::from(all.max(1));
+    u64::try_from(part + 1).unwrap_or(u64::MAX)
+}
 
 /// The shard's own means do not suffice.
 #[derive(Debug)]
@@ -57,8 +80,10 @@ impl<K, V> Writer<'_, K, V> {
         let core = &*self.core;
         let share = self.engine.share();
         let poor = core.weight.saturating_add(need).saturating_add(share / 16) <= share;
+        let alone = self.engine.shards.len() == 1;
+        let heavy = need > (share / HEAVY).max(1);
         let evictable = core.weight - core.held;
-        evictable >= need - core.credit && (!poor || self.engine.shards.len() == 1)
+        evictable >= need - core.credit && (alone || !poor && !heavy)
     }
 
     /// Evicts until `want` is had, or nothing is left, or what is left is no more than `keep`.
@@ -89,16 +114,11 @@ impl<K, V> Engine<K, V> {
             if self.held().saturating_add(need) > self.capacity() {
                 return Err(Reason::AllHeld);
             }
-            let coming = self.coming();
-            let mut evicted = self.evict_from_all(self.share(), home, need, coming, reservation);
-            if evicted
-                .saturating_add(coming)
-                .saturating_add(reservation.tokens())
-                < need
-            {
-                evicted = self.evict_from_all(0, home, need, evicted + coming, reservation);
+            let mut coming = self.coming();
+            for from in [From::AboveShare, From::AllAlike, From::Anyone] {
+                coming += self.evict_from_all(from, home, need, coming, reservation);
             }
-            if self.mode == Mode::Live && coming + evicted > 0 {
+            if self.mode == Mode::Live && coming > 0 {
                 self.collect();
                 self.take_credits(reservation);
             }
@@ -117,17 +137,18 @@ impl<K, V> Engine<K, V> {
         }
     }
 
-    /// Evicts from every shard that weighs more than `keep` until enough is had or on its way; says
-    /// how much is on its way.
+    /// Evicts from the shards until enough is had or on its way; says how much more is on its way.
     fn evict_from_all(
         &self,
-        keep: u64,
+        from: From,
         home: &Shard<K, V>,
         need: u64,
         coming: u64,
         reservation: &mut Reservation<'_>,
     ) -> u64 {
         let mut sent = 0;
+        let lacking = need.saturating_sub(reservation.tokens().saturating_add(coming));
+        let all = self.sum(|shard| shard.gauges.weight.get());
         for shard in self.others_then(home) {
             let had = reservation
                 .tokens()
@@ -137,7 +158,12 @@ impl<K, V> Engine<K, V> {
                 break;
             }
             let mut writer = self.open(shard);
-            let evicted = writer.evict_for(need - had, keep);
+            let (want, keep) = match from {
+                From::AboveShare => (lacking, self.share()),
+                From::AllAlike => (part(lacking, writer.core.weight, all), 0),
+                From::Anyone => (lacking, 0),
+            };
+            let evicted = writer.evict_for(want.min(need - had), keep);
             reservation.add(core::mem::take(&mut writer.core.credit));
             writer.close();
             if self.mode == Mode::Live {

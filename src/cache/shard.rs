@@ -33,7 +33,7 @@ use equivalent::Equivalent;
 
 use super::core::Core;
 use super::slab::{Node, Slab};
-use super::table::{Spot, Table};
+use super::table::Table;
 use super::times::Stamps;
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicPtr, Ordering::*};
@@ -62,14 +62,6 @@ pub(super) struct Gauges {
     pub(super) refused: Gauge,
     /// Of those that left and that readers may still look at.
     pub(super) retained: Gauge,
-}
-
-/// What a look without a guard came to: a hint.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Glance {
-    table: usize,
-    spot: Spot,
-    entry: u32,
 }
 
 /// A filled entry that a reader found, for as long as its guard lives.
@@ -109,23 +101,26 @@ impl<K, V> Shard<K, V> {
         SpareTable(NonNull::new(old).expect("a shard has a table"))
     }
 
-    /// Where an entry with this fingerprint seems to be, for whoever holds neither guard nor lock:
-    /// tables stay memory of ours for good (H1), so that looking is no harm, and the entry itself is
-    /// only prefetched. Its cache miss and the fence of a pin, or of a lock, then overlap.
+    /// A word to the processor, before one pins or locks: the home of this fingerprint is missed while
+    /// the fence is waited for. Tables stay memory of ours for good (H1), so that looking at one
+    /// without a guard is no harm.
     #[inline(always)]
-    pub(super) fn glance(&self, fingerprint: u32) -> Option<Glance> {
-        if SMALL {
-            return None; // what it says is asked again anyway, and a checker has enough to do
+    pub(super) fn prefetch(&self, fingerprint: u32) {
+        if !SMALL {
+            self.table().prefetch(fingerprint);
         }
-        let table = self.table();
-        let (spot, entry) = table.glance(fingerprint)?;
-        // SAFETY: numbers in a table are below what the slab was grown to, then and ever since.
-        crate::sync::hint::prefetch(unsafe { self.slab.node(entry) });
-        Some(Glance {
-            table: core::ptr::from_ref(table).addr(),
-            spot,
-            entry,
-        })
+    }
+
+    /// As `prefetch`, of the entry that the home seems to name.
+    #[inline(always)]
+    pub(super) fn prefetch_entry(&self, fingerprint: u32) {
+        if SMALL {
+            return;
+        }
+        if let Some(entry) = self.table().first(fingerprint) {
+            // SAFETY: numbers in a table are below what the slab was grown to, then and ever since.
+            crate::sync::hint::prefetch(unsafe { self.slab.node(entry) });
+        }
     }
 
     /// The entry of this key.
@@ -136,7 +131,6 @@ impl<K, V> Shard<K, V> {
     pub(super) unsafe fn find<'g, Q>(
         &'g self,
         fingerprint: u32,
-        glance: Option<Glance>,
         key: &Q,
         _guard: &'g Guard,
     ) -> Option<Found<'g, K, V>>
@@ -145,23 +139,14 @@ impl<K, V> Shard<K, V> {
     {
         let table = self.table();
         table.touch();
-        let is_it = |entry| {
+        table.find(fingerprint, |_, entry| {
             // SAFETY: the number was read from a place under the guard.
             let node = unsafe { self.slab.node(entry) };
             // SAFETY: H2: it was filled when its place was read, and the guard keeps it so.
             let pair = unsafe { node.pair() };
             key.equivalent(&pair.0)
                 .then_some(Found { entry, node, pair })
-        };
-        if let Some(glance) = glance {
-            let same = core::ptr::from_ref(table).addr() == glance.table;
-            if same && table.is_at(glance.spot, glance.entry) {
-                if let Some(found) = is_it(glance.entry) {
-                    return Some(found);
-                }
-            }
-        }
-        table.find(fingerprint, |_, entry| is_it(entry))
+        })
     }
 }
 

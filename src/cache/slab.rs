@@ -28,14 +28,12 @@
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 
-use super::chunks::{self, Chunks};
+use super::chunks::Chunks;
 use super::policy::Links;
 use crate::sync::atomic::{AtomicU8, Ordering::*};
 use crate::sync::cell::{Canary, Locked};
-
-/// A slab holds at most so many entries.
-pub(super) const MAX_ENTRIES: u32 = chunks::MAX;
 
 /// What only the holder of the shard's lock looks at.
 #[derive(Clone, Copy)]
@@ -131,9 +129,9 @@ impl<K, V> Slab<K, V> {
         }
     }
 
-    /// Makes room for `entry`, the first that there is none for; says how many there are then.
-    pub(super) fn grow(&self, entry: u32) -> u32 {
-        self.nodes.grow(entry, Node::new)
+    /// Makes some more entries, if there can be any: their numbers.
+    pub(super) fn grow(&self) -> Option<Range<u32>> {
+        self.nodes.grow(Node::new)
     }
 
     /// # Safety

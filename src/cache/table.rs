@@ -1,13 +1,16 @@
 //! From a fingerprint to the entries that may have it: buckets of one cache line.
+#![allow(unsafe_code)] // a bucket is found without a question whether it is there
 //!
 //! # Shape
 //! ```text
-//! bucket  [tags 8 x 8][tags 4 x 8 | passed 32][entry + 1, or 0: 12 x 32]     64 bytes
-//! home    fingerprint * buckets >> 32; the window is the home and the seven that follow it
+//! bucket  [tags 8 x 8][tags 4 x 8 | passed 32][entry, or 0: 12 x 32]     64 bytes
+//! home    fingerprint * buckets >> 32; the number of buckets is odd
+//! window  the home and 15 more, each 1, 2, 4, .. or 128 buckets after the one before, by three
+//!         bits of the fingerprint: whose homes are full do not crowd the same buckets next to them
 //! tag     the fingerprint's low byte, or 1 for 0; a place without a tag is free
 //! ```
 //! All tags of a bucket are compared at once, without a branch for each. `passed` counts the entries
-//! whose home is here or before and whose place is behind: a read goes on only where something
+//! whose window leads through here to their place: a read goes on only where something
 //! has passed. There are no tombstones.
 //!
 //! # Invariants
@@ -24,7 +27,7 @@
 //! | WORD | `Table::put` | `Bucket::entry` | the entry's chunk, key and value        |
 //!
 //! # Progress
-//! `find` is wait-free: at most eight buckets.
+//! `find` is wait-free: at most 16 buckets.
 //!
 //! # Checked by
 //! `loom-tests/cache.rs` (T2, T4, WORD); `proptests/cache.rs`.
@@ -32,17 +35,17 @@
 //! The layout is that of F14 (Bronson and Shi, Facebook, 2019) and of Swiss tables (Kulukundis,
 //! CppCon 2017), with counts in the place of tombstones.
 
+use super::tags;
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use crate::sync::cell::Canary;
 
 /// Places in a bucket.
-pub(super) const PLACES: usize = 12;
+pub(super) const PLACES: usize = tags::TAGS;
+/// A table has room for so many entries, or more.
+pub(super) const LEAST_ROOM: usize = if SMALL { 1 } else { 4 };
 /// Buckets in a window.
-pub(super) const WINDOW: usize = if SMALL { 2 } else { 8 };
-
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const ALL_BUT_HIGH: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+pub(super) const WINDOW: usize = if SMALL { 2 } else { 16 };
 
 #[derive(Debug)]
 #[repr(align(64))]
@@ -54,20 +57,13 @@ struct Bucket {
 
 /// The places of a bucket that a search still has to look at, a bit for each.
 #[derive(Clone, Copy, Debug)]
-struct Places(u64);
+struct Places(u32);
 
 impl Places {
     /// Those whose tag is this one.
     #[inline(always)]
     fn with(tags: [u64; 2], tag: u8) -> Self {
-        let all = u64::from(tag) * LOW_BITS;
-        let [first, second] = tags.map(|tags| {
-            let differ = tags ^ all;
-            // The high bit of each byte that is 0, and of no other.
-            !(((differ & ALL_BUT_HIGH) + ALL_BUT_HIGH) | differ | ALL_BUT_HIGH)
-        });
-        // Bits 0, 8, .. for the first eight, 1, 9, .. for the others.
-        Self(first >> 7 | (second & 0xFFFF_FFFF) >> 6)
+        Self(tags::equal(tags, tag))
     }
 }
 
@@ -79,9 +75,9 @@ impl Iterator for Places {
         if self.0 == 0 {
             return None;
         }
-        let bit = self.0.trailing_zeros() as usize;
+        let place = self.0.trailing_zeros() as usize;
         self.0 &= self.0 - 1;
-        Some((bit >> 3) + 8 * (bit & 1))
+        Some(place)
     }
 }
 
@@ -103,7 +99,8 @@ impl Bucket {
     #[inline(always)]
     fn entry(&self, place: usize) -> Option<u32> {
         // Acquire [WORD]: see the entry before its number is used.
-        self.entries[place].load(Acquire).checked_sub(1)
+        let entry = self.entries[place].load(Acquire);
+        (entry != 0).then_some(entry)
     }
 
     /// Changes a place's tag, under the lock.
@@ -149,6 +146,7 @@ impl Table {
     }
 
     pub(super) fn of(buckets: usize) -> Self {
+        assert!(buckets > 0, "a home for every fingerprint");
         Self {
             buckets: (0..buckets).map(|_| Bucket::new()).collect(),
             canary: Canary::new(),
@@ -179,10 +177,21 @@ impl Table {
         ((u64::from(fingerprint) * self.buckets.len() as u64) >> 32) as usize
     }
 
+    /// # Safety
+    /// S1: `bucket` is what `home` or `after` said.
     #[inline(always)]
-    fn after(&self, bucket: usize) -> usize {
-        let next = bucket + 1;
-        if next == self.buckets.len() { 0 } else { next }
+    unsafe fn line(&self, bucket: usize) -> &Bucket {
+        // SAFETY: S1: a 32-bit part of what there is, or a remainder of that.
+        unsafe { self.buckets.get_unchecked(bucket) }
+    }
+
+    /// The bucket after this one, in the window of this fingerprint.
+    #[inline(always)]
+    fn after(&self, bucket: usize, fingerprint: u32) -> usize {
+        // The steps are powers of two, and the number of buckets is odd: no window meets one twice
+        // before it met all.
+        let (next, all) = (bucket + (1 << (fingerprint >> 8 & 7)), self.buckets.len());
+        if next < all { next } else { next % all }
     }
 
     /// The first entry in this fingerprint's window that has its tag and that `is_it`.
@@ -194,7 +203,8 @@ impl Table {
     ) -> Option<T> {
         let mut bucket = self.home(fingerprint);
         for _ in 0..WINDOW {
-            let line = &self.buckets[bucket];
+            // SAFETY: S1: from `home`, and from `after` later on.
+            let line = unsafe { self.line(bucket) };
             let tags = line.tags();
             for place in Places::with(tags, tag_of(fingerprint)) {
                 let found = line.entry(place);
@@ -206,30 +216,33 @@ impl Table {
             if tags[1] >> 32 == 0 {
                 return None;
             }
-            bucket = self.after(bucket);
+            bucket = self.after(bucket, fingerprint);
         }
         None
     }
 
-    /// The first place in this fingerprint's home that has its tag.
+    /// The first entry in this fingerprint's home that has its tag.
     #[inline(always)]
-    pub(super) fn glance(&self, fingerprint: u32) -> Option<(Spot, u32)> {
-        let bucket = self.home(fingerprint);
-        let line = &self.buckets[bucket];
+    pub(super) fn first(&self, fingerprint: u32) -> Option<u32> {
+        // SAFETY: S1.
+        let line = unsafe { self.line(self.home(fingerprint)) };
         let place = Places::with(line.tags(), tag_of(fingerprint)).next()?;
-        let entry = line.entry(place)?;
-        Some((Spot { bucket, place }, entry))
+        line.entry(place)
     }
 
     /// A word to the processor that this fingerprint will be looked for soon.
+    #[inline(always)]
     pub(super) fn prefetch(&self, fingerprint: u32) {
-        crate::sync::hint::prefetch(&self.buckets[self.home(fingerprint)]);
+        // SAFETY: S1.
+        let home = unsafe { self.line(self.home(fingerprint)) };
+        crate::sync::hint::prefetch(home);
     }
 
     /// The first free place in the window of this fingerprint. Under the lock.
     pub(super) fn free_spot(&self, fingerprint: u32) -> Option<Spot> {
         self.window(fingerprint).find_map(|bucket| {
-            let place = Places::with(self.buckets[bucket].tags(), 0).next()?;
+            let mut free = Places::with(self.buckets[bucket].tags(), 0);
+            let place = free.find(|&place| place < PLACES)?;
             Some(Spot { bucket, place })
         })
     }
@@ -242,7 +255,8 @@ impl Table {
 
     fn window(&self, fingerprint: u32) -> impl Iterator<Item = usize> + use<'_> {
         let first = Some(self.home(fingerprint));
-        let all = core::iter::successors(first, |&bucket| Some(self.after(bucket)));
+        let all =
+            core::iter::successors(first, move |&bucket| Some(self.after(bucket, fingerprint)));
         all.take(WINDOW.min(self.buckets.len()))
     }
 
@@ -256,7 +270,7 @@ impl Table {
     /// Publishes an entry in the place of another one with the same key. Under the lock.
     pub(super) fn put(&self, spot: Spot, entry: u32) {
         // Release [WORD]: the entry is written before anybody finds it.
-        self.buckets[spot.bucket].entries[spot.place].store(entry + 1, Release);
+        self.buckets[spot.bucket].entries[spot.place].store(entry, Release);
     }
 
     /// Takes an entry from its place. Under the lock.
@@ -289,7 +303,7 @@ impl Table {
     /// How many buckets a copy with room for so many entries has at least.
     pub(super) fn buckets_for(entries: usize) -> usize {
         let places = entries + entries / 4; // a load of at most 0.8
-        places.div_ceil(PLACES).max(1)
+        places.div_ceil(PLACES) | 1
     }
 
     pub(super) fn buckets(&self) -> usize {
@@ -366,14 +380,14 @@ mod tests {
     fn what_is_placed_is_found_until_it_is_removed() {
         let table = Table::with_room_for(40);
         let fingerprints: Vec<u32> = (0..40u32).map(|at| at.wrapping_mul(0x9E37_79B9)).collect();
-        for (entry, &fingerprint) in fingerprints.iter().enumerate() {
+        for (entry, &fingerprint) in (1..).zip(&fingerprints) {
             let spot = table.free_spot(fingerprint).unwrap();
-            table.place(spot, fingerprint, entry as u32);
+            table.place(spot, fingerprint, entry);
         }
-        for (entry, &fingerprint) in fingerprints.iter().enumerate() {
-            let spot = table.spot_of(fingerprint, entry as u32).unwrap();
+        for (entry, &fingerprint) in (1..).zip(&fingerprints) {
+            let spot = table.spot_of(fingerprint, entry).unwrap();
             table.remove(spot, fingerprint);
-            assert_eq!(table.spot_of(fingerprint, entry as u32), None);
+            assert_eq!(table.spot_of(fingerprint, entry), None);
         }
         let passed = table.buckets.iter().map(|bucket| bucket.tags()[1] >> 32);
         assert_eq!(passed.sum::<u64>(), 0);

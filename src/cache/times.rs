@@ -28,7 +28,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::chunks::Chunks;
+use super::chunks::{self, Chunks};
 use super::clock::{Clock, Expiry, Timeline};
 use super::tick::{Moment, Tick};
 use super::wheel::{Links, Timers, Wheel};
@@ -225,10 +225,10 @@ pub(super) struct Stamps {
 }
 
 impl Stamps {
-    pub(super) fn grow(&self, entry: u32) {
-        let _ = self.deadlines.grow(entry, || AtomicU32::new(0));
+    pub(super) fn grow(&self) {
+        let _ = self.deadlines.grow(|| AtomicU32::new(0));
         if let Some(bounds) = &self.bounds {
-            let _ = bounds.grow(entry, || AtomicU32::new(0));
+            let _ = bounds.grow(|| AtomicU32::new(0));
         }
     }
 
@@ -295,7 +295,7 @@ impl Timetable {
             links: &mut self.links,
             stamps,
         };
-        self.wheel.schedule(&mut deck, entry, now);
+        self.wheel.schedule(&mut deck, rank(entry), now);
     }
 
     /// # Safety
@@ -305,7 +305,7 @@ impl Timetable {
             links: &mut self.links,
             stamps,
         };
-        self.wheel.cancel(&mut deck, entry);
+        self.wheel.cancel(&mut deck, rank(entry));
     }
 
     pub(super) fn is_due(&self, now: Moment) -> bool {
@@ -326,28 +326,34 @@ impl Timetable {
             links: &mut self.links,
             stamps,
         };
-        self.wheel.pop(&mut deck, now, at_most)
+        let rank = self.wheel.pop(&mut deck, now, at_most)?;
+        Some(chunks::number(rank as usize))
     }
 }
 
-/// The wheel's view of a shard's entries.
+/// What the wheel calls an entry.
+fn rank(entry: u32) -> u32 {
+    chunks::rank(entry) as u32
+}
+
+/// The wheel's view of a shard's entries, by rank.
 struct Deck<'a> {
     links: &'a mut Vec<Links>,
     stamps: &'a Stamps,
 }
 
 impl Timers for Deck<'_> {
-    fn links(&self, entry: u32) -> Links {
-        self.links[entry as usize]
+    fn links(&self, rank: u32) -> Links {
+        self.links[rank as usize]
     }
 
-    fn set_links(&mut self, entry: u32, links: Links) {
-        self.links[entry as usize] = links;
+    fn set_links(&mut self, rank: u32, links: Links) {
+        self.links[rank as usize] = links;
     }
 
-    fn deadline(&self, entry: u32) -> Tick {
+    fn deadline(&self, rank: u32) -> Tick {
         // SAFETY: S1: the wheel has entries of this shard only (S1 of the timetable's methods).
-        unsafe { self.stamps.deadline(entry) }
+        unsafe { self.stamps.deadline(chunks::number(rank as usize)) }
     }
 }
 

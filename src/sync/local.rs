@@ -37,6 +37,13 @@ pub(crate) fn own_number() -> Option<usize> {
     imp::own_number()
 }
 
+/// As `own_number` if that is known already; else more than any that a thread owns.
+#[cfg(feature = "cache")]
+#[inline(always)]
+pub(crate) fn own_number_or_more() -> usize {
+    imp::own_number_or_more()
+}
+
 /// What this thread is in the middle of, by number: for whoever would otherwise wait for itself.
 #[cfg(feature = "cache")]
 pub(crate) mod inside {
@@ -108,6 +115,12 @@ mod imp {
         (number < SPREAD_ONLY).then_some(number)
     }
 
+    #[cfg(feature = "cache")]
+    #[inline(always)]
+    pub(super) fn own_number_or_more() -> usize {
+        NUMBER.get() // UNKNOWN and what is SPREAD_ONLY are more
+    }
+
     #[cold]
     #[inline(never)]
     fn assign() -> usize {
@@ -166,6 +179,11 @@ mod imp {
     #[cfg(feature = "cache")]
     pub(super) fn own_number() -> Option<usize> {
         Some(thread_number())
+    }
+
+    #[cfg(feature = "cache")]
+    pub(super) fn own_number_or_more() -> usize {
+        thread_number()
     }
 }
 

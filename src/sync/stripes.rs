@@ -27,7 +27,7 @@ use std::thread::available_parallelism;
 use crossbeam_utils::CachePadded;
 
 use super::SMALL;
-use super::local::{own_number, thread_number};
+use super::local::{own_number, own_number_or_more, thread_number};
 
 /// Stripes for owners at most, so that the whole is 10 KB at most (with up to 16 counters).
 const MAX_OWN: usize = 64;
@@ -67,17 +67,28 @@ impl<const N: usize> Stripes<N> {
     /// If there is no such counter.
     #[inline]
     pub(crate) fn add(&self, counter: usize, amount: u64) {
+        match self.own.get(own_number_or_more()) {
+            Some(stripe) => Self::add_own(&stripe[counter], amount),
+            None => self.add_elsewhere(counter, amount),
+        }
+    }
+
+    #[inline(always)]
+    fn add_own(count: &AtomicU64, amount: u64) {
+        // Relaxed, both: nothing is published by it, and nobody else writes here (C1).
+        count.store(count.load(Relaxed).wrapping_add(amount), Relaxed);
+    }
+
+    /// The thread's first addition to any counter, or by one that has no stripe.
+    #[cold]
+    #[inline(never)]
+    fn add_elsewhere(&self, counter: usize, amount: u64) {
         match own_number().and_then(|number| self.own.get(number)) {
-            Some(stripe) => {
-                let count = &stripe[counter];
-                // Relaxed, both: nothing is published by it, and nobody else writes here (C1).
-                count.store(count.load(Relaxed).wrapping_add(amount), Relaxed);
-            }
+            Some(stripe) => Self::add_own(&stripe[counter], amount),
             None => self.add_shared(counter, amount),
         }
     }
 
-    #[cold]
     fn add_shared(&self, counter: usize, amount: u64) {
         let stripe = &self.shared[thread_number() % self.shared.len()];
         // Relaxed: nothing is published by it.

@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::fifo::Fifo;
 use super::lru::Lru;
 use super::mix;
+use super::ours;
 use super::peers;
 use super::trace::Trace;
 
@@ -70,11 +71,15 @@ pub const ALL: &[Contender] = &[
     row("LRU", Kind::Lru),
     row("Belady", Kind::Belady),
     row("ClockCache, simulated", Kind::Clock),
-    // The adapters of `ClockCache` itself belong here: by one thread and by two.
+    row("ClockCache", Kind::Peer(ours::clock, 1)),
+    row("ClockCache, 2 threads", Kind::Peer(ours::clock, 2)),
     row("quick_cache", Kind::Peer(peers::quick, 1)),
+    row("quick_cache, 2 threads", Kind::Peer(peers::quick, 2)),
     row("moka", Kind::Peer(peers::moka, 1)),
     row("foyer, S3-FIFO", Kind::Peer(peers::foyer, 1)),
+    row("foyer, S3-FIFO, 2 threads", Kind::Peer(peers::foyer, 2)),
     row("fibre, S3-FIFO", Kind::Peer(peers::fibre, 1)),
+    row("fibre, S3-FIFO, 2 threads", Kind::Peer(peers::fibre, 2)),
     row("TinyUFO", Kind::Peer(peers::tiny_ufo, 1)),
     row("sieve-cache", Kind::Peer(peers::sieve, 1)),
     row("scc::HashCache", Kind::Peer(peers::scc, 1)),

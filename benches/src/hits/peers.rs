@@ -55,7 +55,7 @@ impl Peer for Moka {
     }
 
     fn settle(&self, request: usize) {
-        if request % self.every == 0 {
+        if request.is_multiple_of(self.every) {
             self.cache.run_pending_tasks();
         }
     }

@@ -195,6 +195,7 @@ impl Ghosts {
     }
 
     /// Forgets everything, and gives the memory back.
+    #[allow(dead_code)] // for simulators and tests
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.clocks.each_ref().map(|clock| clock.limit));
     }

@@ -34,6 +34,7 @@ impl Looks {
     }
 
     /// How many entries were looked at that are not held.
+    #[allow(dead_code)] // for simulators and tests
     pub(crate) fn taken(&self) -> u32 {
         self.taken
     }

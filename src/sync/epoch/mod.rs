@@ -164,7 +164,7 @@ impl Domain {
     pub fn pin(&self) -> Guard {
         Guard {
             domain: self.id,
-            inner: handles::pin(&self.inner),
+            inner: handles::pin(self.id, &self.inner),
         }
     }
 
