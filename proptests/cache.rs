@@ -24,7 +24,7 @@ use quickcheck::{Arbitrary, Gen, QuickCheck};
 type Cache = ClockCache<Key, Value, Dull>;
 
 /// In a window of the table there is room for so many.
-const WINDOW: usize = 96;
+const WINDOW: usize = 192;
 
 #[derive(Clone, Debug)]
 struct Setup {
@@ -45,7 +45,7 @@ impl Arbitrary for Setup {
         let ticks = [None, None, None, Some(0), Some(3), Some(9)];
         let bits = *g.choose(&[0, 1, 3, 0xFF, 0xFF]).unwrap();
         let (capacity, keys) = *g
-            .choose(&[(0, 4), (1, 4), (7, 12), (20, 24), (60, 60), (120, 150)])
+            .choose(&[(0, 4), (1, 4), (7, 12), (20, 24), (60, 60), (230, 250)])
             .unwrap();
         Self {
             mode: *g.choose(&[Mode::Reachable, Mode::Live]).unwrap(),
@@ -113,7 +113,7 @@ impl Arbitrary for Step {
         let weight = *g.choose(&[0, 1, 1, 1, 2, 3, 5, 9, 25, 70]).unwrap();
         match u8::arbitrary(g) % 64 {
             0..=22 => Self::Put(*g.choose(&hows).unwrap(), k, weight),
-            23 => Self::Fill(k, m % 130),
+            23 => Self::Fill(k, m),
             24..=29 => Self::Get(k),
             30 | 31 => Self::GetIn(k),
             32 => Self::GetMany(k, m),

@@ -20,9 +20,9 @@ fn counted<R>(f: impl FnOnce() -> R) -> u64 {
     steps() - before
 }
 
-/// The table, eight buckets of two words of tags, twelve places each with its entry's chunk; the
+/// The table, sixteen buckets of two words of tags, twelve places each with its entry's chunk; the
 /// entry's two bytes and a store; the thread's counter.
-const LOOKUP: u64 = 1 + 8 * (2 + 12 * 2) + 3 + 6;
+const LOOKUP: u64 = 1 + 16 * (2 + 12 * 2) + 3 + 6;
 
 #[test]
 fn a_lookup_is_bounded_while_writers_and_hands_run() {

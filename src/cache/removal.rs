@@ -10,6 +10,7 @@ use super::cause::Cause;
 use super::claims::{Kind, Wait};
 use super::engine::{Engine, Hashed};
 use super::shard::Shard;
+use super::table::{LEAST_ROOM, Table};
 use super::writer::Writer;
 use crate::sync::park::block_on;
 
@@ -158,7 +159,7 @@ impl<K, V> Writer<'_, K, V> {
     /// Removes all entries: they are out of sight at once, by an empty table.
     fn remove_all(&mut self) {
         let all = self.entries();
-        let empty = self.empty_table(1);
+        let empty = self.empty_table(Table::buckets_for(LEAST_ROOM));
         self.publish(empty);
         self.core.policy.clear();
         self.core.len = 0;
