@@ -69,7 +69,7 @@ fn ours(trace: &Trace, capacity: u64, bar: &ProgressBar) -> Result<Outcome> {
     let before = heap();
     let mut builder = ClockCache::builder().max_capacity(capacity);
     if trace.sizes.is_some() {
-        builder = builder.weigher(|_, value: &Box<[u8]>| value.len() as u64);
+        builder = builder.weigher(|_, value| value.len() as u64);
     }
     let cache = builder.build()?;
     let (mut peak, mut most) = (0, 0);
