@@ -729,6 +729,6 @@ fn a_cache_is_a_map_of_what_did_not_leave() {
     let tests = std::env::var("QUICKCHECK_TESTS").map_or(2_000, |n| n.parse().unwrap());
     QuickCheck::new()
         .tests(tests)
-        .r#gen(Gen::new(150))
+        .rng(Gen::new(150))
         .quickcheck(run as fn(Setup, Vec<Step>) -> bool);
 }

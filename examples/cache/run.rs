@@ -67,7 +67,7 @@ fn simulated(
 
 fn ours(trace: &Trace, capacity: u64, bar: &ProgressBar) -> Result<Outcome> {
     let before = heap();
-    let mut builder = ClockCache::builder().max_capacity(capacity);
+    let mut builder = ClockCache::<u32, Box<[u8]>>::builder().max_capacity(capacity);
     if trace.sizes.is_some() {
         builder = builder.weigher(|_, value| value.len() as u64);
     }

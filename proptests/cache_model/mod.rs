@@ -48,13 +48,13 @@ impl Drop for Token {
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) n: u8,
-    token: Token,
+    _token: Token,
 }
 
 impl Key {
     pub(crate) fn new(n: u8, ledger: &Arc<Ledger>) -> Self {
         let token = Token::new(ledger);
-        Self { n, token }
+        Self { n, _token: token }
     }
 }
 
@@ -83,7 +83,7 @@ impl Borrow<u8> for Key {
 pub(crate) struct Value {
     pub(crate) serial: u64,
     pub(crate) weight: u64,
-    token: Token,
+    _token: Token,
 }
 
 impl Value {
@@ -92,7 +92,7 @@ impl Value {
         Self {
             serial,
             weight,
-            token,
+            _token: token,
         }
     }
 }
