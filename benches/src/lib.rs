@@ -16,6 +16,7 @@ pub mod baseline;
 pub mod cores;
 pub mod draws;
 pub mod drive;
+#[cfg(not(loom))]
 pub mod hits;
 pub mod latency;
 pub mod machine;

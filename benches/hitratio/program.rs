@@ -1,11 +1,4 @@
-//! Hit ratios of the policy, of its peers as shipped, and of the optimum.
-//!
-//! ```text
-//! cargo run --release -p mapless-benches --bin hitratio -- [--trace FILE..] [--quick] [--out DIR]
-//! ```
-//! Every request is a lookup that inserts on a miss. Capacities are 0.1 %, 1 % and 10 % of the
-//! unique keys (of the footprint where sized); those under 32 entries are skipped. Without traces
-//! a made-up set runs.
+//! The bin `hitratio`; see there.
 
 use std::fs;
 use std::path::PathBuf;
@@ -44,7 +37,7 @@ struct Options {
     jobs: usize,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse();
     let traces = match options.trace.is_empty() {
         true => synth::set(options.quick),
