@@ -32,8 +32,8 @@ impl World {
     /// A thread's life: takes a number, counts by it, gives it back.
     fn live(&self) {
         let number = self.numbers.take().unwrap();
-        // SAFETY: nobody else has the number; if that is not so, loom reports it.
         #[allow(unsafe_code)] // a plain write is what a number is for
+        // SAFETY: nobody else has the number; if that is not so, loom reports it.
         self.counts[number].with_mut(|count| unsafe { *count += 1 });
         self.numbers.give(number);
     }
@@ -46,11 +46,11 @@ impl World {
     }
 }
 
-// SAFETY: a count is touched by whoever has its number.
 #[allow(unsafe_code)] // loom's cells are not `Sync`
+// SAFETY: a count is touched by whoever has its number.
 unsafe impl Sync for World {}
-// SAFETY: as above.
 #[allow(unsafe_code)] // as above
+// SAFETY: as above.
 unsafe impl Send for World {}
 
 fn lives(threads: u64, each: u64) {
