@@ -164,7 +164,7 @@ fn get_against_a_key_with_its_tag() {
         let product = u128::from(key) * 0x9E37_79B9_7F4A_7C15;
         ((product >> 64) as u64 ^ product as u64) as u32
     };
-    let home = |key: u64| u64::from(fold(key)) * 3 >> 32; // of three buckets
+    let home = |key: u64| (u64::from(fold(key)) * 3) >> 32; // of three buckets
     let twin = (2..).find(|&key| fold(key) as u8 == fold(1) as u8 && home(key) == home(1));
     let twin = twin.expect("one in some 768");
     explore("get/tag", Some(3), 5000, move || {
