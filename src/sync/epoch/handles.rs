@@ -17,7 +17,7 @@
 //! `pin` is lock-free: the first of a thread and a domain registers.
 //!
 //! # Checked by
-//! The tests of `sync/epoch`; Miri over them (F1).
+//! `loom-tests/epoch.rs`, whose threads pin and end (F1).
 
 use core::cell::{Cell, RefCell};
 use core::ptr;
