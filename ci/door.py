@@ -22,7 +22,6 @@ DOOR = "src/sync/"
 UNSAFE = {
     "src/alloc/class.rs": "vouches for how long the blocks of a class live",
     "src/alloc/directory.rs": "blocks behind the addresses in index entries",
-    "src/alloc/places.rs": "a prefetch",
     "src/alloc/published.rs": "a published table behind an atomic word",
     "src/alloc/singles.rs": "blocks behind the addresses in a table",
     "src/bitset/block.rs": "allocates a header that ends in words; thin pointers",

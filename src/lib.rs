@@ -60,7 +60,8 @@ mod id;
 #[cfg(feature = "index")]
 mod index;
 // Whoever takes one piece alone leaves parts of the door unused.
-#[cfg_attr(not(feature = "alloc"), allow(dead_code, unused_imports))]
+#[cfg_attr(not(feature = "alloc"), allow(dead_code))]
+#[cfg_attr(not(all(feature = "alloc", feature = "cache")), allow(unused_imports))]
 mod sync;
 
 #[cfg(feature = "alloc")]

@@ -98,8 +98,10 @@ impl BuildHasher for HalfAlike {
 }
 
 impl Hasher for HalfAlike {
-    fn write(&mut self, _: &[u8]) {
-        unimplemented!("keys are numbers")
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 ^ u64::from(byte));
+        }
     }
 
     fn write_u64(&mut self, key: u64) {

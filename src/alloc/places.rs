@@ -23,7 +23,6 @@
 //!
 //! # Checked by
 //! The unit tests below (P1, P2); `gaps/tests.rs` and `proptests/basic.rs`, through its users.
-#![allow(unsafe_code)] // a prefetch is an intrinsic
 
 /// A thing in a table. `Option` of it should have no tag of its own.
 pub(super) trait Entry: Copy {
@@ -99,13 +98,7 @@ impl<E: Entry> Places<E> {
     /// Says that the places of this hash will be looked at soon.
     #[inline]
     pub(super) fn prefetch(&self, hash: u32) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let place = core::ptr::from_ref(&self.table[self.home(hash)]);
-            // SAFETY: a prefetch reads nothing that the program could see.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
-        }
+        crate::sync::hint::prefetch(&self.table[self.home(hash)]);
     }
 
     /// Adds an entry; the caller knows that it is not there.

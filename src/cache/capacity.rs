@@ -6,6 +6,7 @@
 use super::budget::Reservation;
 use super::engine::{Engine, Hashed};
 use super::error::{CapacityError, Reason, Refused};
+use super::policy::Looks;
 use super::put::{Put, Rule};
 use crate::sync::park::back_off;
 
@@ -19,7 +20,12 @@ impl<K, V> Engine<K, V> {
             self.budget.give(capacity - before);
         } else {
             let mut reservation = Reservation::none(&self.budget);
-            let gathered = self.gather(&self.shards[0], before - capacity, &mut reservation);
+            let gathered = self.gather(
+                &self.shards[0],
+                before - capacity,
+                &mut reservation,
+                &mut Looks::new(),
+            );
             gathered.map_err(|_| CapacityError { asked: capacity })?;
             self.set_capacity(capacity);
             let surplus = reservation.spend() - (before - capacity);

@@ -99,8 +99,9 @@ where
     }
 
     /// Decides upon an entry by what it is: `decide` is told the value of the key, or that there is
-    /// none, and nobody else writes the key until it has decided and that is done. The cache itself
-    /// may still evict it meanwhile.
+    /// none, and nobody else inserts, replaces or removes the key until it has decided and that is
+    /// done. The cache may still evict it meanwhile, and what removes all or many entries (`drain`,
+    /// `invalidate_all`, `invalidate_if`, `retain`) does not wait.
     ///
     /// ```
     /// use mapless::{ClockCache, cache::{Computed, Op}};

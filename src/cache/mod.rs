@@ -403,8 +403,8 @@ where
         self.peek_in(key, &self.pin()).is_some()
     }
 
-    /// All keys and values, cloned; see [`iter_in`](Self::iter_in), which needs no clones. It keeps a
-    /// guard as long as it lives.
+    /// All keys and values, cloned before it returns: of a large cache, much. See
+    /// [`iter_in`](Self::iter_in), which needs no clones and goes on as it is asked.
     pub fn iter(&self) -> impl Iterator<Item = (K, V)>
     where
         K: Clone,
@@ -419,7 +419,7 @@ where
     }
 
     /// Holds the entry of this key: it is not evicted, and counts, until the last [`Held`] of it is
-    /// dropped. Counts as a use, not as a hit or a miss.
+    /// dropped. Counts as a use for the policy, not as a hit or a miss, and moves no deadline.
     ///
     /// # Progress
     /// Blocks on the shard's lock.
@@ -450,7 +450,8 @@ where
     /// unless the old one is held or the mode is [`Mode::Live`].
     ///
     /// # Errors
-    /// Hands key and value back, with the [`Reason`]; then what the key had before stays.
+    /// Hands key and value back, with the [`Reason`]. What the key had before stays, unless it was
+    /// itself evicted for the room that then did not suffice.
     ///
     /// # Progress
     /// Blocks on the shard's lock; without room there, on one other shard's after the other; where

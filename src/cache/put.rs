@@ -56,6 +56,8 @@ pub(super) struct Job<K, V> {
     /// Those who waited for the claim that ended as it came in.
     line: Option<Arc<Line<V>>>,
     weight: u64,
+    /// How many entries may still be looked at for its room, wherever that is made.
+    looks: Looks,
     term: Option<Term>,
     /// Whether the term is for an entry that replaces one.
     term_of_update: bool,
@@ -108,6 +110,7 @@ impl<K, V> Job<K, V> {
             value: Some(value),
             line: None,
             weight: 1,
+            looks: Looks::new(),
             term: None,
             term_of_update: false,
         }
@@ -155,7 +158,7 @@ impl<K: Eq, V> Engine<K, V> {
         value: V,
         rule: Rule,
     ) -> Result<Put, Refused<K, V>> {
-        let mut job = Job::new(hashed, Key::Own(key), value, rule);
+        let mut job = self.weighed(Job::new(hashed, Key::Own(key), value, rule));
         loop {
             match self.try_job(&mut job) {
                 Ok(put) => return Ok(put),
@@ -176,7 +179,7 @@ impl<K: Eq, V> Engine<K, V> {
         value: V,
         rule: Rule,
     ) -> Result<Put, Refused<K, V>> {
-        let mut job = Job::new(hashed, Key::Own(key), value, rule);
+        let mut job = self.weighed(Job::new(hashed, Key::Own(key), value, rule));
         loop {
             match self.try_job(&mut job) {
                 Ok(put) => return Ok(put),
@@ -198,7 +201,7 @@ impl<K: Eq, V> Engine<K, V> {
         rule: Rule,
     ) -> PutClaimed<V> {
         let key = Key::Claimed(claim.0, claim.1);
-        let mut job = Job::new(hashed, key, value, rule);
+        let mut job = self.weighed(Job::new(hashed, key, value, rule));
         let result = self.try_job(&mut job).map_err(|stop| stop.reason());
         if let Err(reason) = result {
             self.evict_refused(&job, reason);
@@ -210,7 +213,7 @@ impl<K: Eq, V> Engine<K, V> {
     }
 
     fn try_job(&self, job: &mut Job<K, V>) -> Result<Put, Stop<V>> {
-        self.weigh(job);
+        self.set_first_term(job);
         if job.weight > self.capacity() {
             self.shard(job.hashed).gauges.refused.add(1);
             return Err(Stop::Refused(Reason::TooHeavy));
@@ -245,7 +248,8 @@ impl<K: Eq, V> Engine<K, V> {
         reservation: &mut Reservation<'_>,
     ) -> Result<(), Stop<V>> {
         let stop = match stop {
-            Stop::Short(short) => match self.gather(shard, short.need, reservation) {
+            Stop::Short(short) => match self.gather(shard, short.need, reservation, &mut job.looks)
+            {
                 Ok(()) => return Ok(()),
                 Err(reason) => Stop::Refused(reason),
             },
@@ -261,11 +265,16 @@ impl<K: Eq, V> Engine<K, V> {
         Err(stop)
     }
 
-    /// Asks the user's code about the entry, outside every lock.
-    fn weigh(&self, job: &mut Job<K, V>) {
+    /// Asks what the entry weighs: once, outside every lock.
+    fn weighed(&self, mut job: Job<K, V>) -> Job<K, V> {
         if let Some(weigh) = &self.weigher {
             job.weight = weigh(job.key(), job.value());
         }
+        job
+    }
+
+    /// Asks how long the entry lives, outside every lock.
+    fn set_first_term(&self, job: &mut Job<K, V>) {
         if let Some(times) = &self.times {
             let there = times.asks_of_updates() && self.left(job.hashed, job.key()).is_some();
             self.set_term(job, there);
@@ -306,10 +315,9 @@ impl<K: Eq, V> Writer<'_, K, V> {
         if job.term.is_some() && found.is_some() != job.term_of_update && asks {
             return Err(Stop::OtherTerm);
         }
-        let mut looks = Looks::new();
-        let old = self.room_beside(found, job.weight, &mut looks)?;
+        let old = self.room_beside(found, job.weight, &mut job.looks)?;
         if job.weight == 0 && !old.is_some_and(|(_, old)| self.is_weightless(old)) {
-            self.room_for_weightless(&mut looks)?;
+            self.room_for_weightless(&mut job.looks)?;
         }
         let spot = self.spot_for(fingerprint, old)?;
         // SAFETY: S1: the slab of the shard that we have locked.

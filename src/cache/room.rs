@@ -34,13 +34,20 @@ const HEAVY: u64 = 32;
 
 /// Which shards give, and how much.
 #[derive(Clone, Copy, Debug)]
-enum From {
+enum Givers {
     /// Those that weigh more than their share, down to it.
     AboveShare,
     /// All, each in proportion to what it weighs.
     AllAlike,
     /// One after the other, all that it has.
     Anyone,
+}
+
+/// What is needed, and what of it is on its way.
+#[derive(Clone, Copy, Debug)]
+struct Lack {
+    need: u64,
+    coming: u64,
 }
 
 /// What one that weighs `weight` of `all` gives of `lacking`: a little more than its part.
@@ -87,10 +94,10 @@ impl<K, V> Writer<'_, K, V> {
     }
 
     /// Evicts until `want` is had, or nothing is left, or what is left is no more than `keep`.
-    fn evict_for(&mut self, want: u64, keep: u64) -> u64 {
-        let (mut had, mut looks) = (0u64, Looks::new());
+    fn evict_for(&mut self, want: u64, keep: u64, looks: &mut Looks) -> u64 {
+        let mut had = 0u64;
         while had < want && self.core.weight > keep {
-            let Some(weight) = self.evict(&mut looks, false) else {
+            let Some(weight) = self.evict(looks, false) else {
                 break;
             };
             had = had.saturating_add(weight);
@@ -106,6 +113,7 @@ impl<K, V> Engine<K, V> {
         home: &Shard<K, V>,
         need: u64,
         reservation: &mut Reservation<'_>,
+        looks: &mut Looks,
     ) -> Result<(), Reason> {
         for _ in 0..ROUNDS {
             if reservation.fill(need) {
@@ -115,8 +123,9 @@ impl<K, V> Engine<K, V> {
                 return Err(Reason::AllHeld);
             }
             let mut coming = self.coming();
-            for from in [From::AboveShare, From::AllAlike, From::Anyone] {
-                coming += self.evict_from_all(from, home, need, coming, reservation);
+            for givers in [Givers::AboveShare, Givers::AllAlike, Givers::Anyone] {
+                let lack = Lack { need, coming };
+                coming += self.evict_from_all(givers, home, lack, reservation, looks);
             }
             if self.mode == Mode::Live && coming > 0 {
                 self.collect();
@@ -140,11 +149,11 @@ impl<K, V> Engine<K, V> {
     /// Evicts from the shards until enough is had or on its way; says how much more is on its way.
     fn evict_from_all(
         &self,
-        from: From,
+        givers: Givers,
         home: &Shard<K, V>,
-        need: u64,
-        coming: u64,
+        Lack { need, coming }: Lack,
         reservation: &mut Reservation<'_>,
+        looks: &mut Looks,
     ) -> u64 {
         let mut sent = 0;
         let lacking = need.saturating_sub(reservation.tokens().saturating_add(coming));
@@ -158,12 +167,12 @@ impl<K, V> Engine<K, V> {
                 break;
             }
             let mut writer = self.open(shard);
-            let (want, keep) = match from {
-                From::AboveShare => (lacking, self.share()),
-                From::AllAlike => (part(lacking, writer.core.weight, all), 0),
-                From::Anyone => (lacking, 0),
+            let (want, keep) = match givers {
+                Givers::AboveShare => (lacking, self.share()),
+                Givers::AllAlike => (part(lacking, writer.core.weight, all), 0),
+                Givers::Anyone => (lacking, 0),
             };
-            let evicted = writer.evict_for(want.min(need - had), keep);
+            let evicted = writer.evict_for(want.min(need - had), keep, looks);
             reservation.add(core::mem::take(&mut writer.core.credit));
             writer.close();
             if self.mode == Mode::Live {

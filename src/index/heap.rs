@@ -35,6 +35,7 @@ use super::shape::Shape;
 use super::word::{BUCKET_ALIGN, NODE_ALIGN, Word};
 use crate::sync::SMALL;
 use crate::sync::cell::Canary;
+use crate::sync::hint::prefetch;
 
 /// A bucket has room for at most so many ranges.
 pub(super) const BUCKET_MAX: usize = capacity(3);
@@ -251,18 +252,6 @@ pub(super) fn prefetched(slot: &Slot) -> &Slot {
 pub(super) fn prefetch_all<T>(all: &[T]) {
     let line = (64 / size_of::<T>()).max(1); // a checker's atomics are larger
     all.iter().step_by(line).for_each(prefetch);
-}
-
-#[inline(always)]
-fn prefetch<T>(at: &T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing that the program could see.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(at).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }
 
 /// A bucket that is alive: where its ranges begin, used places first, sorted; and their rests.

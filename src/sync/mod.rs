@@ -25,7 +25,6 @@ pub(crate) mod cell;
 pub(crate) mod epoch;
 #[cfg(feature = "cache")]
 pub(crate) mod gauge;
-#[cfg(feature = "cache")]
 pub(crate) mod hint;
 pub(crate) mod local;
 pub(crate) mod lock;

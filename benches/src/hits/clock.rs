@@ -1,7 +1,7 @@
 //! The cache's own policy, simulated: the same file over a `Vec`.
 
 #[path = "../../../src/cache/policy.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs)]
+#[allow(dead_code, unreachable_pub, missing_docs)] // the crate's own file, taken as it is
 mod policy;
 
 use policy::{Entries, Links, Looks, Policy, Step};
