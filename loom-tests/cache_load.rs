@@ -8,6 +8,7 @@
 //!           M3 after a panic the next one computes it
 //!           M4 what is inserted meanwhile stays
 //!           M5 nobody else writes a key while it is being computed upon
+//!           M6 nor is it evicted
 //! Blind to  load buffering; figures that steer (`sync/gauge.rs`), statistics; looks without a guard
 //! Explores  the least number of executions that each model asserts
 #![cfg(loom)]
@@ -155,6 +156,24 @@ fn compute_against_removal() {
         let removed = world.remove(1).expect("it is there throughout");
         there.join().expect("no panic");
         assert_eq!(world.get(1), (removed == 1).then_some(1), "M5");
+        world.end();
+    });
+}
+
+/// M6.
+#[test]
+fn compute_against_eviction() {
+    explore("compute/evict", Some(3), 500, || {
+        let world = World::new(1, &[1]);
+        let there = world.spawn(|world| world.insert(2, 5));
+        world.cache.compute(1, |seen| {
+            let again = world.get(1);
+            assert_eq!(seen.map(|value| value.read()), again, "M6");
+            Op::Put(world.value(again.map_or(1, |number| number + 1)))
+        });
+        let inserted = there.join().expect("no panic");
+        let (one, two) = (world.get(1), world.get(2));
+        assert!(inserted || (one, two) == (Some(2), None), "M6");
         world.end();
     });
 }

@@ -147,12 +147,16 @@ fn perform(cache: &ClockCache<u64, u64>, which: u64, key: u64, value: u64) -> Di
             let mut seen = None;
             let computed = cache.compute(key, |found| {
                 seen = found.copied();
+                thread::yield_now();
                 Op::Put(value)
             });
             let is_in = !matches!(computed, Computed::Refused(..));
             Did::Compute(seen, is_in.then_some(value))
         }
-        _ => match cache.compute(key, |_| Op::Remove) {
+        _ => match cache.compute(key, |_| {
+            thread::yield_now();
+            Op::Remove
+        }) {
             Computed::Removed(value) => Did::ComputeRemoval(Some(value)),
             _ => Did::ComputeRemoval(None),
         },

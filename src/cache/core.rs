@@ -93,6 +93,11 @@ impl Book {
         self.holds.get(&entry).is_some_and(|hold| hold.parked)
     }
 
+    /// How many hold an entry.
+    pub(super) fn holders(&self, entry: u32) -> u32 {
+        self.holds.get(&entry).map_or(0, |hold| hold.count)
+    }
+
     pub(super) fn is_held(&self, entry: u32) -> bool {
         !self.holds.is_empty() && self.holds.contains_key(&entry)
     }

@@ -29,7 +29,8 @@ use super::cause::Cause;
 use super::claims::{ClaimId, Kind, Line, Outcome, Wait, Within};
 use super::engine::{Engine, Hashed};
 use super::error::Reason;
-use super::put::{Put, Rule};
+use super::kept::Kept;
+use super::put::{Claim, Put, Rule};
 use super::writer::Writer;
 
 /// A key that is asked for, and taken over only where nothing is found.
@@ -131,6 +132,8 @@ struct Claimed<'a, K: Eq, V> {
     /// There until it is in.
     key: Option<Arc<K>>,
     number: u64,
+    /// What is computed anew: it is not evicted meanwhile.
+    kept: Option<Kept<'a, K, V>>,
     rule: Rule,
     has_ended: bool,
 }
@@ -239,13 +242,11 @@ impl<K: Eq, V: Clone> Engine<K, V> {
             return Err((ask, wait));
         }
         let key = made.unwrap_or_else(|| ask.own());
-        Ok(Claimed::push(
-            writer,
-            hashed,
-            key,
-            Kind::Compute,
-            Rule::Upsert,
-        ))
+        let found = writer.find_live(hashed.fingerprint(), &key);
+        let kept = found.map(|(_, entry)| writer.keep(entry));
+        let mut claim = Claimed::push(writer, hashed, key, Kind::Compute, Rule::Upsert);
+        claim.kept = kept;
+        Ok(claim)
     }
 }
 
@@ -259,6 +260,7 @@ impl<'a, K: Eq, V> Claimed<'a, K, V> {
             hashed,
             key: Some(key),
             number,
+            kept: None,
             rule,
             has_ended: false,
         }
@@ -292,6 +294,9 @@ impl<'a, K: Eq, V> Claimed<'a, K, V> {
     fn end(&mut self, outcome: impl FnOnce() -> Outcome<V>) {
         let mut writer = self.engine.open(self.engine.shard(self.hashed));
         let (key, line) = writer.core.claims.remove(self.number);
+        if let Some(kept) = self.kept.take() {
+            writer.let_go(kept);
+        }
         writer.close();
         self.tell(line, outcome);
         drop(key); // the user's code, where it is the last one
@@ -311,7 +316,10 @@ impl<K: Eq, V: Clone> Claimed<'_, K, V> {
         match result {
             Ok(value) => {
                 // Refused or not, it is the value that all who waited get.
-                let _ = self.put(value.clone());
+                let shared = value.clone();
+                if self.put(value.clone()).is_err() {
+                    self.end(|| Outcome::Value(shared));
+                }
                 Ok(Loaded {
                     value,
                     is_fresh: true,
@@ -326,16 +334,20 @@ impl<K: Eq, V: Clone> Claimed<'_, K, V> {
         }
     }
 
-    /// Brings the value in; the claim ends with that, or after it was refused.
+    /// Brings the value in, which ends the claim; one that is refused does not.
     fn put(&mut self, value: V) -> Result<Put, Reason> {
         let kept = value.clone();
         let key = self.key.take().expect("it is not in yet");
+        let claim = Claim {
+            key,
+            number: self.number,
+            kept: self.kept.take(),
+        };
         let put = self
             .engine
-            .put_claimed(self.hashed, (key, self.number), value, self.rule);
-        match put.result {
-            Ok(_) => self.tell(put.line, || Outcome::Value(kept)),
-            Err(_) => self.end(|| Outcome::Value(kept)),
+            .put_claimed(self.hashed, claim, value, self.rule);
+        if put.result.is_ok() {
+            self.tell(put.line, || Outcome::Value(kept));
         }
         put.result
     }
@@ -367,7 +379,11 @@ impl<K: Eq, V: Clone> Claimed<'_, K, V> {
             Op::Put(value) => match self.put(value.clone()) {
                 Ok(Put::Inserted) => Computed::Inserted(value),
                 Ok(Put::Replaced) => Computed::ReplacedWith(value),
-                Err(reason) => Computed::Refused(value, reason),
+                Err(reason) => {
+                    // Who waited computes it by itself: this value was never there.
+                    self.end(|| Outcome::Nothing);
+                    Computed::Refused(value, reason)
+                }
             },
         }
     }

@@ -37,6 +37,7 @@ mod error;
 mod expire;
 mod held;
 mod iter;
+mod kept;
 mod load;
 mod loading;
 pub mod moka_compat;

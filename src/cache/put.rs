@@ -23,6 +23,7 @@ use super::cause::Cause;
 use super::claims::{Kind, Line, Wait};
 use super::engine::{Engine, Hashed, Mode};
 use super::error::{Reason, Refused};
+use super::kept::Kept;
 use super::policy::Looks;
 use super::room::Short;
 use super::shard::Shard;
@@ -47,7 +48,7 @@ pub(super) enum Rule {
 }
 
 /// An entry that wants to come in.
-pub(super) struct Job<K, V> {
+pub(super) struct Job<'a, K, V> {
     pub(super) hashed: Hashed,
     pub(super) rule: Rule,
     /// Both there until it is in.
@@ -58,6 +59,8 @@ pub(super) struct Job<K, V> {
     weight: u64,
     /// How many entries may still be looked at for its room, wherever that is made.
     looks: Looks,
+    /// The entry that is to be replaced, so that it is not evicted for its successor's room.
+    kept: Option<Kept<'a, K, V>>,
     term: Option<Term>,
     /// Whether the term is for an entry that replaces one.
     term_of_update: bool,
@@ -101,7 +104,7 @@ impl<V> From<Short> for Stop<V> {
     }
 }
 
-impl<K, V> Job<K, V> {
+impl<K, V> Job<'_, K, V> {
     fn new(hashed: Hashed, key: Key<K>, value: V, rule: Rule) -> Self {
         Self {
             hashed,
@@ -111,6 +114,7 @@ impl<K, V> Job<K, V> {
             line: None,
             weight: 1,
             looks: Looks::new(),
+            kept: None,
             term: None,
             term_of_update: false,
         }
@@ -141,6 +145,13 @@ impl<V> Stop<V> {
             _ => Reason::Contended,
         }
     }
+}
+
+/// What a value that was computed comes in under.
+pub(super) struct Claim<'a, K, V> {
+    pub(super) key: Arc<K>,
+    pub(super) number: u64,
+    pub(super) kept: Option<Kept<'a, K, V>>,
 }
 
 /// What came of a value that was computed under a claim, which has ended if it is in.
@@ -196,12 +207,13 @@ impl<K: Eq, V> Engine<K, V> {
     pub(super) fn put_claimed(
         &self,
         hashed: Hashed,
-        claim: (Arc<K>, u64),
+        claim: Claim<'_, K, V>,
         value: V,
         rule: Rule,
     ) -> PutClaimed<V> {
-        let key = Key::Claimed(claim.0, claim.1);
+        let key = Key::Claimed(claim.key, claim.number);
         let mut job = self.weighed(Job::new(hashed, key, value, rule));
+        job.kept = claim.kept;
         let result = self.try_job(&mut job).map_err(|stop| stop.reason());
         if let Err(reason) = result {
             self.evict_refused(&job, reason);
@@ -212,7 +224,13 @@ impl<K: Eq, V> Engine<K, V> {
         }
     }
 
-    fn try_job(&self, job: &mut Job<K, V>) -> Result<Put, Stop<V>> {
+    fn try_job<'a>(&'a self, job: &mut Job<'a, K, V>) -> Result<Put, Stop<V>> {
+        let result = self.try_to_put(job);
+        job.kept = None;
+        result
+    }
+
+    fn try_to_put<'a>(&'a self, job: &mut Job<'a, K, V>) -> Result<Put, Stop<V>> {
         self.set_first_term(job);
         if job.weight > self.capacity() {
             self.shard(job.hashed).gauges.refused.add(1);
@@ -244,7 +262,7 @@ impl<K: Eq, V> Engine<K, V> {
         &self,
         stop: Stop<V>,
         shard: &Shard<K, V>,
-        job: &mut Job<K, V>,
+        job: &mut Job<'_, K, V>,
         reservation: &mut Reservation<'_>,
     ) -> Result<(), Stop<V>> {
         let stop = match stop {
@@ -266,7 +284,7 @@ impl<K: Eq, V> Engine<K, V> {
     }
 
     /// Asks what the entry weighs: once, outside every lock.
-    fn weighed(&self, mut job: Job<K, V>) -> Job<K, V> {
+    fn weighed<'a>(&'a self, mut job: Job<'a, K, V>) -> Job<'a, K, V> {
         if let Some(weigh) = &self.weigher {
             job.weight = weigh(job.key(), job.value());
         }
@@ -274,14 +292,14 @@ impl<K: Eq, V> Engine<K, V> {
     }
 
     /// Asks how long the entry lives, outside every lock.
-    fn set_first_term(&self, job: &mut Job<K, V>) {
+    fn set_first_term(&self, job: &mut Job<'_, K, V>) {
         if let Some(times) = &self.times {
             let there = times.asks_of_updates() && self.left(job.hashed, job.key()).is_some();
             self.set_term(job, there);
         }
     }
 
-    fn set_term(&self, job: &mut Job<K, V>, of_update: bool) {
+    fn set_term(&self, job: &mut Job<'_, K, V>, of_update: bool) {
         if let Some(times) = &self.times {
             let left = of_update.then(|| self.left(job.hashed, job.key()).flatten());
             job.term = Some(times.term(job.key(), job.value(), left));
@@ -290,8 +308,8 @@ impl<K: Eq, V> Engine<K, V> {
     }
 }
 
-impl<K: Eq, V> Writer<'_, K, V> {
-    fn try_put(&mut self, job: &mut Job<K, V>) -> Result<Put, Stop<V>> {
+impl<'a, K: Eq, V> Writer<'a, K, V> {
+    fn try_put(&mut self, job: &mut Job<'a, K, V>) -> Result<Put, Stop<V>> {
         self.expire();
         if let Some(Key::Own(key)) = &job.key {
             if let Some(wait) = self.in_the_way(job.hashed, key, Kind::Compute) {
@@ -302,7 +320,11 @@ impl<K: Eq, V> Writer<'_, K, V> {
         let fingerprint = job.hashed.fingerprint();
         self.core.prefetch_for(fingerprint);
         let found = self.find_live(fingerprint, key);
-        if let Some((_, old)) = found {
+        let old = found.map(|(_, old)| old);
+        if let Some(kept) = job.kept.take_if(|kept| Some(kept.entry()) != old) {
+            self.let_go(kept); // it was removed meanwhile
+        }
+        if let Some(old) = old {
             self.prefetch_neighbours(old);
         }
         match (job.rule, found) {
@@ -315,18 +337,18 @@ impl<K: Eq, V> Writer<'_, K, V> {
         if job.term.is_some() && found.is_some() != job.term_of_update && asks {
             return Err(Stop::OtherTerm);
         }
-        let old = self.room_beside(found, job.weight, &mut job.looks)?;
-        if job.weight == 0 && !old.is_some_and(|(_, old)| self.is_weightless(old)) {
+        self.room_beside(old, job)?;
+        if job.weight == 0 && !old.is_some_and(|old| self.is_weightless(old)) {
             self.room_for_weightless(&mut job.looks)?;
         }
-        let spot = self.spot_for(fingerprint, old)?;
+        let spot = self.spot_for(fingerprint, found)?;
         // SAFETY: S1: the slab of the shard that we have locked.
         let entry = unsafe { self.core.take_empty(self.shard) };
         let entry = entry.ok_or(Stop::Refused(Reason::TooMany))?;
         let pair = self.take_pair(job);
         // SAFETY: S1 and S2: it was just given to us, and we hold the lock.
         unsafe { self.shard.slab.fill(entry, fingerprint, pair) };
-        self.enter(entry, job, spot, old.map(|(_, old)| old));
+        self.enter(entry, job, spot, old);
         Ok(if old.is_some() {
             Put::Replaced
         } else {
@@ -335,7 +357,7 @@ impl<K: Eq, V> Writer<'_, K, V> {
     }
 
     /// What comes in, with the end of the claim that it comes under.
-    fn take_pair(&mut self, job: &mut Job<K, V>) -> (K, V) {
+    fn take_pair(&mut self, job: &mut Job<'_, K, V>) -> (K, V) {
         let key = match job.key.take().expect("it is not in yet") {
             Key::Own(key) => key,
             Key::Claimed(key, number) => {
@@ -353,41 +375,24 @@ impl<K: Eq, V> Writer<'_, K, V> {
         times.is_some_and(|times| times.asks_of_updates())
     }
 
-    /// Makes room, for which the entry that is to be replaced gives its own; says whether it is
-    /// still there, since it may be what is evicted.
-    fn room_beside(
-        &mut self,
-        mut found: Option<(Spot, u32)>,
-        weight: u64,
-        looks: &mut Looks,
-    ) -> Result<Option<(Spot, u32)>, Short> {
-        loop {
-            let reused = found.map_or(0, |(_, old)| self.reusable(old));
-            let need = weight.saturating_sub(reused);
-            if reused > 0 && need > self.core.credit && self.can_never_fit(weight) {
-                return Err(Short { need: weight });
-            }
-            self.make_room(need, looks)?;
-            let still = found.filter(|&(spot, old)| self.table().is_at(spot, old));
-            if still == found {
-                return Ok(found);
-            }
-            found = still;
+    /// Makes room, for which the entry that is to be replaced gives its own, and stays meanwhile.
+    fn room_beside(&mut self, old: Option<u32>, job: &mut Job<'a, K, V>) -> Result<(), Short> {
+        let reused = old.and_then(|old| self.reusable(old, job.kept.is_some()));
+        let need = job.weight.saturating_sub(reused.unwrap_or(0));
+        if need <= self.core.credit {
+            return Ok(());
         }
+        if reused.is_some() && job.kept.is_none() {
+            job.kept = old.map(|old| self.keep(old));
+        }
+        self.make_room(need, &mut job.looks)
     }
 
-    /// Whether what is held leaves too little room, even if all else were evicted: the entry that is
-    /// to be replaced would be, and is to stay.
-    fn can_never_fit(&self, weight: u64) -> bool {
-        self.engine.held().saturating_add(weight) > self.engine.capacity()
-    }
-
-    /// What an entry's successor need not pay for.
-    fn reusable(&self, old: u32) -> u64 {
-        if self.engine.mode == Mode::Live || self.core.book.is_held(old) {
-            return 0;
-        }
-        self.core.book.weight(old)
+    /// What an entry's successor need not pay for, if that can be: nothing as long as a holder or,
+    /// in `Live`, a reader may have it too.
+    fn reusable(&self, old: u32, is_kept: bool) -> Option<u64> {
+        let holds = self.core.book.holders(old) - u32::from(is_kept);
+        (self.engine.mode == Mode::Reachable && holds == 0).then(|| self.core.book.weight(old))
     }
 
     fn room_for_weightless(&mut self, looks: &mut Looks) -> Result<(), Stop<V>> {
@@ -431,7 +436,10 @@ impl<K: Eq, V> Writer<'_, K, V> {
     }
 
     /// Publishes a filled entry.
-    fn enter(&mut self, entry: u32, job: &Job<K, V>, spot: Spot, old: Option<u32>) {
+    fn enter(&mut self, entry: u32, job: &mut Job<'a, K, V>, spot: Spot, old: Option<u32>) {
+        if let Some(kept) = job.kept.take() {
+            self.let_go(kept);
+        }
         let weight = job.weight;
         if self.engine.weigher.is_some() {
             self.core.weigh(entry, weight);

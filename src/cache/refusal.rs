@@ -8,7 +8,7 @@ use super::put::{Job, Rule};
 impl<K: Eq, V> Engine<K, V> {
     /// Lets go of the value that a refused one was to replace, so that nobody reads it any more,
     /// and tells the listener of both; does nothing where refusals are handed back.
-    pub(super) fn evict_refused(&self, job: &Job<K, V>, reason: Reason) {
+    pub(super) fn evict_refused(&self, job: &Job<'_, K, V>, reason: Reason) {
         if !self.evicts_refused || reason == Reason::Occupancy {
             return;
         }

@@ -289,11 +289,6 @@ impl Table {
         }
     }
 
-    /// Whether an entry stands here. Under the lock.
-    pub(super) fn is_at(&self, spot: Spot, entry: u32) -> bool {
-        self.buckets[spot.bucket].entry(spot.place) == Some(entry)
-    }
-
     /// Where an entry stands. Under the lock.
     pub(super) fn spot_of(&self, fingerprint: u32, entry: u32) -> Option<Spot> {
         self.find(fingerprint, |spot, at| (at == entry).then_some(spot))
