@@ -1,6 +1,9 @@
 //! ClockCache: what its writes for tasks wait for, and what they leave behind.
 #![cfg(feature = "cache")]
 
+#[path = "support/tasks.rs"]
+mod tasks;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,6 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures_lite::future::{block_on, poll_once, ready, yield_now, zip};
 use mapless::ClockCache;
 use mapless::cache::{Computed, Op, Reason};
+use tasks::is_send;
 
 type Shared = ClockCache<u64, Arc<u64>>;
 
@@ -21,10 +25,6 @@ impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Relaxed);
     }
-}
-
-fn is_send<F: Future + Send>(future: F) -> F {
-    future
 }
 
 /// A computation of this key that has begun, and goes on when it is polled again.
