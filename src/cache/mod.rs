@@ -52,6 +52,7 @@ mod slab;
 mod stats;
 mod table;
 mod tags;
+mod tasks;
 mod tick;
 mod times;
 mod view;
@@ -106,6 +107,7 @@ use equivalent::Equivalent;
 /// | `insert`, `insert_if_absent`, `replace`, `remove`, `invalidate`, `remove_if`, `hold`, dropping a `Held` | block on the shard's lock; without room there, on one other shard's after the other; where the key is being [computed](Self::compute), on that |
 /// | `insert_wait` | blocks, beside that, on readers' guards (in [`Mode::Live`]) |
 /// | `get_or_insert_with`, `compute` and their kin | lock-free on a hit; else block on the shard's lock, and on whoever computes the same key |
+/// | `insert_async`, `remove_async` | as `insert` and `remove`, but where the key is being computed, they await that |
 /// | `invalidate_all`, `retain`, `drain`, `set_capacity`, `run_pending_tasks`, `stats` | one shard's lock after the other |
 /// | `entry_count`, `weighted_size`, .. | wait-free |
 ///
