@@ -307,3 +307,22 @@ fn the_capacity_changes() {
     cache.set_capacity(0).unwrap();
     assert_eq!(cache.insert(1, 1).unwrap_err().reason, Reason::TooHeavy);
 }
+
+/// Weights of 2^32 and more are written down elsewhere than those below.
+#[test]
+fn weights_are_exact_around_four_billion() {
+    let most = u64::from(u32::MAX);
+    let builder = ClockCache::builder().max_capacity(8 * most).shards(1);
+    let builder = builder.weigher(|_: &u64, &weight: &u64| weight);
+    let cache: ClockCache<u64, u64> = builder.build().unwrap();
+    let weights = [most - 1, most, most + 1, 1, 2 * most, 0, 7 * most];
+    for round in 0..200 {
+        cache
+            .insert(round % 5, weights[round as usize % 7])
+            .unwrap();
+        cache.run_pending_tasks();
+        let sum: u64 = cache.iter().map(|(_, weight)| weight).sum();
+        assert_eq!((cache.weighted_size(), cache.retained_weight()), (sum, 0));
+        assert!(sum <= 8 * most);
+    }
+}

@@ -3,6 +3,7 @@
 //! * K1  What is being computed anew is not evicted meanwhile.
 //! * K2  What is to be replaced is not evicted for its successor, nor lost where that is refused.
 //! * K3  A computed value that was refused goes to nobody.
+#![cfg(feature = "cache")]
 
 use std::thread;
 use std::time::Duration;

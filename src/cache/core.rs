@@ -1,6 +1,7 @@
 //! What a shard's lock guards.
 #![allow(unsafe_code)] // the list of empty entries runs through the entries
 
+use core::mem;
 use std::collections::HashMap;
 
 use super::chunks;
@@ -53,11 +54,15 @@ pub(super) struct Tally {
     pub(super) left: [u64; 4],
 }
 
+/// What weighs so much is written down elsewhere.
+const HEAVY: u32 = u32::MAX;
+
 /// What is known of entries beside what lies in them.
 #[derive(Default)]
 pub(super) struct Book {
-    /// By entry; empty where every entry weighs 1.
-    weights: Vec<u64>,
+    /// By entry, `HEAVY` for those that weigh that much or more; empty where every entry weighs 1.
+    weights: Vec<u32>,
+    heavy: HashMap<u32, u64, ahash::RandomState>,
     pub(super) holds: HashMap<u32, Hold, ahash::RandomState>,
 }
 
@@ -85,8 +90,11 @@ impl Book {
         if self.weights.is_empty() {
             return 1;
         }
-        let weight = self.weights.get(chunks::rank(entry));
-        weight.copied().unwrap_or(1)
+        match self.weights.get(chunks::rank(entry)) {
+            Some(&HEAVY) => self.heavy[&entry],
+            Some(&weight) => weight.into(),
+            None => 1,
+        }
     }
 
     pub(super) fn is_parked(&self, entry: u32) -> bool {
@@ -187,11 +195,19 @@ impl<K, V> Core<K, V> {
 
     /// Writes down what an entry weighs, where entries are weighed.
     pub(super) fn weigh(&mut self, entry: u32, weight: u64) {
-        let (weights, room) = (&mut self.book.weights, self.made);
+        let (book, room) = (&mut self.book, self.made);
+        let weights = &mut book.weights;
         if weights.len() < room {
             weights.reserve_exact(room - weights.len());
             weights.resize(room, 0);
         }
-        weights[chunks::rank(entry)] = weight;
+        let short = u32::try_from(weight).unwrap_or(HEAVY);
+        let before = mem::replace(&mut weights[chunks::rank(entry)], short);
+        if before == HEAVY {
+            book.heavy.remove(&entry);
+        }
+        if short == HEAVY {
+            book.heavy.insert(entry, weight);
+        }
     }
 }

@@ -21,7 +21,11 @@ impl<K, V> Writer<'_, K, V> {
     /// A wider table, for so many entries and more.
     pub(super) fn grow_table(&mut self, entries: usize) {
         let most = self.entries_that_fit();
-        let room = (16 * entries).min(most.saturating_add(most / 8));
+        let mut room = most.saturating_add(most / 8);
+        // By sixteenths of the last one, so that those before it, which are kept, are small beside it.
+        while room / 16 >= 2 * entries {
+            room /= 16;
+        }
         let room = room.max(entries + entries / 8);
         self.resize_table(room);
     }
