@@ -144,6 +144,10 @@ impl<K, V> Core<K, V> {
             let entry = self.free;
             // SAFETY: S1; it was given out before.
             self.free = unsafe { shard.slab.links(entry) }.next;
+            if self.free != NONE {
+                // SAFETY: S1, as above. It is the next to be taken.
+                crate::sync::hint::prefetch(unsafe { shard.slab.node(self.free) });
+            }
             return Some(entry);
         }
         if self.next == self.room {

@@ -6,7 +6,7 @@
 //!   found    the value that is there
 //!   waited   what the claim came to; where that is nothing, from the beginning
 //!   claimed  the closure or future runs, under no lock and no guard; the entry comes in, and the
-//!            claim ends in the same moment
+//!            claim ends in the same moment; what a computation saw is held until then
 //! ```
 //! Both forms, for threads and for tasks, are the same futures; a thread polls them itself.
 //!

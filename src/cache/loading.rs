@@ -100,8 +100,9 @@ where
 
     /// Decides upon an entry by what it is: `decide` is told the value of the key, or that there is
     /// none, and nobody else inserts, replaces or removes the key until it has decided and that is
-    /// done. The cache may still evict it meanwhile, and what removes all or many entries (`drain`,
-    /// `invalidate_all`, `invalidate_if`, `retain`) does not wait.
+    /// done. The entry is held meanwhile, so it is not evicted; in [`Mode::Live`](super::Mode::Live)
+    /// there must be room for its successor beside it. What removes all or many entries (`drain`,
+    /// `invalidate_all`, `invalidate_if`, `retain`) does not wait, nor does a deadline.
     ///
     /// ```
     /// use mapless::{ClockCache, cache::{Computed, Op}};

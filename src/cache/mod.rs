@@ -453,8 +453,8 @@ where
     /// unless the old one is held or the mode is [`Mode::Live`].
     ///
     /// # Errors
-    /// Hands key and value back, with the [`Reason`]. What the key had before stays, unless it was
-    /// itself evicted for the room that then did not suffice.
+    /// Hands key and value back, with the [`Reason`]. What the key had before stays; in
+    /// [`Mode::Live`] it may have been evicted for the room that then did not suffice.
     ///
     /// # Progress
     /// Blocks on the shard's lock; without room there, on one other shard's after the other; where

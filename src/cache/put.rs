@@ -236,7 +236,7 @@ impl<K: Eq, V> Engine<K, V> {
             self.shard(job.hashed).gauges.refused.add(1);
             return Err(Stop::Refused(Reason::TooHeavy));
         }
-        self.prefetch(job.hashed);
+        self.prefetch_entry(job.hashed);
         let shard = self.shard(job.hashed);
         let mut reservation = Reservation::none(&self.budget);
         for _ in 0..TRIES {
