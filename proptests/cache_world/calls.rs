@@ -51,22 +51,13 @@ impl World {
     }
 
     pub(super) fn count_hold(&mut self, held: Held<Key, Value, Dull>) {
-        let hold = self
-            .model
-            .holds
-            .entry(held.serial)
-            .or_insert((held.weight, 0));
-        hold.1 += 1;
+        self.model.hold(held.serial, held.weight);
         self.held.push(held);
     }
 
     pub(super) fn release(&mut self, at: usize) {
         let held = self.held.swap_remove(at);
-        let hold = self.model.holds.get_mut(&held.serial).unwrap();
-        hold.1 -= 1;
-        if hold.1 == 0 {
-            self.model.holds.remove(&held.serial);
-        }
+        self.model.release(held.serial);
         drop(held);
     }
 

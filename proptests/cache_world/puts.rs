@@ -15,12 +15,16 @@ impl World {
             How::Compute | How::Load | How::TryLoad => self.model.touch(k),
             _ => self.model.alive(k).map(|entry| entry.serial),
         };
+        let kept = self.keep(how, k);
         let result = self.call(how, k, value, seen);
         let Some(result) = result else { return };
         let coming = Some((k, weight));
         let before = self.model.entries.clone();
         let (sized, old) = self.settle(Allowed { coming, ..NOTHING });
         self.check_result((how, k), seen, weight, &result, sized);
+        if let Some(kept) = kept {
+            self.model.release(kept);
+        }
         if result.is_ok() {
             if !self.setup.listened {
                 self.model.entries.remove(&k);
@@ -29,6 +33,16 @@ impl World {
             }
             self.model.insert(k, serial, weight);
         }
+    }
+
+    /// A computation holds what it saw; in `Live` its value needs room beside that.
+    fn keep(&mut self, how: How, k: u8) -> Option<u64> {
+        if how != How::Compute || self.setup.mode != Mode::Live {
+            return None;
+        }
+        let entry = self.model.alive(k)?;
+        self.model.hold(entry.serial, entry.weight);
+        Some(entry.serial)
     }
 
     /// Whether the value came in; nothing where a load found one.

@@ -74,8 +74,11 @@ impl World {
                 let before_last = self.model.weight() + last.weight + weight;
                 let evicted_itself = sized.iter().any(|(key, _)| *key == k);
                 assert!(
+                    self.setup.mode == Mode::Live || !evicted_itself,
+                    "C4: evicted for its own successor"
+                );
+                assert!(
                     self.setup.mode == Mode::Live
-                        || evicted_itself
                         || before_last > self.capacity
                         || !replaced && old.is_some(),
                     "C3: more left than had to"
