@@ -188,6 +188,18 @@ impl Model {
         assert!(self.entries.insert(key, entry).is_none(), "C2: untold");
     }
 
+    pub(crate) fn hold(&mut self, serial: u64, weight: u64) {
+        self.holds.entry(serial).or_insert((weight, 0)).1 += 1;
+    }
+
+    pub(crate) fn release(&mut self, serial: u64) {
+        let hold = self.holds.get_mut(&serial).unwrap();
+        hold.1 -= 1;
+        if hold.1 == 0 {
+            self.holds.remove(&serial);
+        }
+    }
+
     pub(crate) fn is_held(&self, serial: u64) -> bool {
         self.holds.contains_key(&serial)
     }
