@@ -1,7 +1,8 @@
 //! `ClockCache` under random schedules: 4 threads, 12 random calls each, of every kind. Each
 //! schedule has a small cache of its own: either mode, 1 to 4 shards, with or without a listener and
 //! deadlines. Every thread has keys that it alone writes, and there are keys of all. Closures fail
-//! and panic, as the weigher and the listener do.
+//! and panic, as the weigher and the listener do. And a few calls around keys that all want the same
+//! places of the table, more than there are.
 //!
 //! * W1  What is reachable or held, and in `Live` mode what readers keep, never weighs more than the
 //!   capacity; values count themselves.
@@ -21,7 +22,7 @@ mod census;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasher, DefaultHasher, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,35 @@ use shuttle::thread::yield_now;
 use support::Rng;
 
 /// The same in every run.
-type Hashes = BuildHasherDefault<DefaultHasher>;
+#[derive(Clone, Copy)]
+enum Hashes {
+    Spread,
+    /// All keys have one home.
+    Crowded,
+}
+
+impl BuildHasher for Hashes {
+    type Hasher = Hash;
+
+    fn build_hasher(&self) -> Hash {
+        Hash(*self, DefaultHasher::new())
+    }
+}
+
+struct Hash(Hashes, DefaultHasher);
+
+impl Hasher for Hash {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Hashes::Spread = self.0 {
+            self.1.write(bytes);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.1.finish()
+    }
+}
+
 type Hold = Held<Key, Value, Hashes>;
 
 const THREADS: u64 = 4;
@@ -43,48 +72,78 @@ const THREADS: u64 = 4;
 const KEYS: u64 = 7;
 /// So heavy that what left is sealed off after a few.
 const UNIT: u64 = 9 << 10;
+/// So many keys have room around one home.
+const WINDOW: u64 = 16 * 12;
 const LIFE: Duration = Duration::from_millis(40);
 
 struct World {
     cache: ClockCache<Key, Value, Hashes>,
     census: Arc<Census>,
     clock: ManualClock,
+    kind: Kind,
+}
+
+/// What a world is like.
+struct Kind {
     mode: Mode,
+    capacity: u64,
+    shards: usize,
+    hashes: Hashes,
     heaviest: u64,
     expires: bool,
     tells: bool,
 }
 
+impl Kind {
+    fn random(rng: &mut Rng) -> Self {
+        Self {
+            mode: rng.one_of(&[Mode::Reachable, Mode::Live]),
+            capacity: (5 + rng.below(20)) * UNIT,
+            shards: rng.one_of(&[1, 2, 4]),
+            hashes: Hashes::Spread,
+            heaviest: rng.one_of(&[1, 4]),
+            expires: rng.below(2) == 0,
+            tells: rng.below(4) > 0,
+        }
+    }
+
+    fn crowded(rng: &mut Rng) -> Self {
+        Self {
+            capacity: 2 * WINDOW * UNIT,
+            shards: 1,
+            hashes: Hashes::Crowded,
+            expires: false,
+            ..Self::random(rng)
+        }
+    }
+}
+
 impl World {
-    fn new(rng: &mut Rng) -> Self {
-        let capacity = (5 + rng.below(20)) * UNIT;
-        let mode = rng.one_of(&[Mode::Reachable, Mode::Live]);
-        let (expires, tells) = (rng.below(2) == 0, rng.below(4) > 0);
-        let (census, clock) = (Census::new(mode, capacity), ManualClock::new());
+    fn new(kind: Kind) -> Self {
+        let census = Census::new(kind.mode, kind.capacity);
+        let clock = ManualClock::new();
         let mut builder = ClockCache::builder()
-            .max_capacity(capacity)
-            .mode(mode)
-            .shards(rng.one_of(&[1, 2, 4]))
+            .max_capacity(kind.capacity)
+            .mode(kind.mode)
+            .shards(kind.shards)
             .max_weightless(3)
             .weigher(|_: &Key, value: &Value| value.weigh())
-            .hasher(Hashes::default());
-        if tells {
+            .hasher(kind.hashes);
+        if kind.tells {
             let census = Arc::clone(&census);
             builder = builder.eviction_listener(move |key: &Key, value: &Value, cause| {
-                tell(&census, key, value, cause, expires);
+                tell(&census, key, value, cause, kind.expires);
             });
         }
-        if expires {
+        if kind.expires {
             builder = builder.clock(clock.clone()).time_to_live(LIFE);
         }
+        let cache = builder.build().expect("a number of shards that can be");
         Self {
-            cache: builder.build().expect("a number of shards that can be"),
+            cache,
             census,
             clock,
-            mode,
-            heaviest: rng.one_of(&[1, 4]),
-            expires,
-            tells,
+            kind,
         }
     }
 
@@ -102,7 +161,7 @@ impl World {
         let mut there: BTreeMap<_, _> = met.iter().copied().collect();
         assert_eq!(there.len(), met.len(), "W3: met twice");
         let moment = self.census.moment();
-        if self.mode == Mode::Reachable {
+        if self.kind.mode == Mode::Reachable {
             let still: BTreeSet<_> = walk().map(|(_, value)| value.root).collect();
             there.retain(|root, _| still.contains(root));
         }
@@ -134,7 +193,7 @@ impl World {
         assert_eq!(census.living() as u64, 2 * count, "W2: keys and values");
         let stats = cache.stats();
         assert_eq!(stats.inserts - stats.removals(), count, "W6");
-        if self.tells {
+        if self.kind.tells {
             let told = (stats.removals(), stats.listener_panics);
             assert_eq!(told, census.told_in_all(), "W4");
             let inside = census.inside();
@@ -202,9 +261,9 @@ impl<'w> Actor<'w> {
     }
 
     /// So many calls; what was held in the end.
-    fn work(mut self, calls: u64) -> Vec<Hold> {
+    fn work(mut self, calls: u64, call: fn(&mut Self)) -> Vec<Hold> {
         for _ in 0..calls {
-            let call = catch_unwind(AssertUnwindSafe(|| self.call()));
+            let call = catch_unwind(AssertUnwindSafe(|| call(&mut self)));
             if let Some(panic) = call.err().filter(|panic| !panic.is::<Planned>()) {
                 resume_unwind(panic);
             }
@@ -238,6 +297,16 @@ impl<'w> Actor<'w> {
         }
     }
 
+    /// As `call`, where the window is full.
+    fn call_crowded(&mut self) {
+        match self.rng.below(8) {
+            0..=2 => self.insert_crowded(),
+            3..=5 => self.hold(),
+            6 => self.world.check_capacity(),
+            _ => self.remove(),
+        }
+    }
+
     /// A key that we may write: ours, or everybody's.
     fn key(&mut self) -> u64 {
         let owner = self.rng.one_of(&[self.thread, THREADS]);
@@ -251,7 +320,7 @@ impl<'w> Actor<'w> {
     fn value(&mut self, key: u64) -> Value {
         let units = match self.rng.below(8) {
             0 => 0,
-            _ => 1 + self.rng.below(self.world.heaviest),
+            _ => 1 + self.rng.below(self.world.kind.heaviest),
         };
         let mut value = Value::new(key, units * UNIT, self.thread, &self.world.census);
         value.is_unweighable = self.rng.below(30) == 0;
@@ -264,7 +333,7 @@ impl<'w> Actor<'w> {
         if key % (THREADS + 1) == self.thread {
             let known = self.own.get(&key).filter(|known| known.root == root);
             let known = known.expect("W3: not what the key has");
-            assert!(!self.world.expires || asked < known.end, "W3: over");
+            assert!(!self.world.kind.expires || asked < known.end, "W3: over");
         }
     }
 
@@ -298,6 +367,17 @@ impl<'w> Actor<'w> {
                 assert!(value.root == root, "W3: another one's value");
                 census.refused(root);
             }
+        }
+    }
+
+    /// Another key that has the same home.
+    fn insert_crowded(&mut self) {
+        let n = (KEYS + self.rng.below(1 << 40)) * (THREADS + 1) + self.thread;
+        let value = Value::new(n, UNIT, self.thread, &self.world.census);
+        let root = value.root;
+        match self.world.cache.insert(self.world.key(n), value) {
+            Ok(()) => self.has(n, root, true),
+            Err(_) => self.world.census.refused(root),
         }
     }
 
@@ -335,6 +415,12 @@ impl<'w> Actor<'w> {
         }
     }
 
+    fn removed(&self, root: Root) {
+        if self.world.kind.tells {
+            self.world.census.removed(root);
+        }
+    }
+
     fn remove(&mut self) {
         let (cache, census, n) = (&self.world.cache, &self.world.census, self.key());
         let (key, before, asked) = (self.world.key(n), census.running(n), self.world.clock.now());
@@ -345,15 +431,18 @@ impl<'w> Actor<'w> {
         if let Some(value) = removed {
             census.wrote(n, before);
             self.found(n, &value, asked);
+            self.removed(value.root);
         }
         self.own.remove(&n);
     }
 
     fn remove_if(&mut self) {
         let (n, coin) = (self.key(), self.rng.below(3));
+        let mut asked_of = None;
         let of = |key: &Key, value: &Value| {
             // It is asked about what is over, too; but says then that it did not remove it.
             self.found(key.n, value, Duration::ZERO);
+            asked_of = Some(value.root);
             yield_now();
             match coin {
                 0 => panic_as_planned(),
@@ -362,6 +451,7 @@ impl<'w> Actor<'w> {
         };
         if self.world.cache.remove_if(&self.world.key(n), of) {
             self.own.remove(&n);
+            self.removed(asked_of.expect("it was asked"));
         }
     }
 
@@ -372,7 +462,7 @@ impl<'w> Actor<'w> {
         let computed = cache.compute(self.world.key(n), |seen| {
             let _running = self.world.census.begin(n, true);
             seen.inspect(|value| self.found(n, value, asked));
-            (0..3).for_each(|_| yield_now());
+            (0..12).for_each(|_| yield_now());
             match coin {
                 0 => panic_as_planned(),
                 1 => Op::Nop,
@@ -401,7 +491,7 @@ impl<'w> Actor<'w> {
         let root = made.root;
         let init = || {
             let _running = self.world.census.begin(n, false);
-            (0..3).for_each(|_| yield_now());
+            (0..12).for_each(|_| yield_now());
             match coin {
                 0 => panic_as_planned(),
                 1 => Err(Planned),
@@ -474,9 +564,27 @@ impl<'w> Actor<'w> {
 }
 
 fn four_threads() {
-    let world = World::new(&mut Rng::new(seed()));
+    let world = World::new(Kind::random(&mut Rng::new(seed())));
     let (world, rest) = on_threads(world, THREADS, |world, thread| {
-        Actor::new(world, thread).work(12)
+        Actor::new(world, thread).work(12, Actor::call)
+    });
+    world.finish(rest.into_iter().flatten().collect());
+}
+
+/// The window is filled, with few keys that they know among the others.
+fn a_full_window() {
+    let world = World::new(Kind::crowded(&mut Rng::new(seed())));
+    let known = (0..KEYS).map(|n| n * (THREADS + 1) + THREADS);
+    for n in known.chain(1_000_000..).take(WINDOW as usize - 2) {
+        let value = Value::new(n, UNIT, THREADS, &world.census);
+        world
+            .cache
+            .insert(world.key(n), value)
+            .expect("there is room");
+        world.census.hands_empty(THREADS);
+    }
+    let (world, rest) = on_threads(world, THREADS, |world, thread| {
+        Actor::new(world, thread).work(6, Actor::call_crowded)
     });
     world.finish(rest.into_iter().flatten().collect());
 }
@@ -489,4 +597,9 @@ fn random_schedules() {
 #[test]
 fn few_preemptions() {
     explore("cache", Pick::Pct, four_threads);
+}
+
+#[test]
+fn full_windows() {
+    explore("cache, a window", Pick::Random, a_full_window);
 }

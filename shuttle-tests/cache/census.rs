@@ -191,6 +191,15 @@ impl Census {
         }
     }
 
+    /// W4: a call says that it removed this very one.
+    pub(crate) fn removed(&self, root: Root) {
+        let mut state = self.state();
+        let told = state.offers[root.0].told;
+        if told != Some(Cause::Explicit) {
+            state.wrong(format!("W4: {root:?} was removed, and told {told:?}"));
+        }
+    }
+
     /// How many left, and how often the listener panicked then.
     pub(crate) fn told_in_all(&self) -> (u64, u64) {
         let state = self.state();
