@@ -150,14 +150,18 @@ impl<V: Stored, W: Way> Cache<V> for Ours<V, W> {
         Some(self.cache.entry_count())
     }
 
-    /// What the capacity bounds in this mode.
+    /// What the capacity bounds in this mode. Sums over shards that change meanwhile are of no
+    /// single moment: they are taken twice, until both are the same.
     fn weight(&self) -> Option<u64> {
-        let retained = if W::LIVE {
-            self.cache.retained_weight()
-        } else {
-            0
+        let sums = || {
+            let retained = W::LIVE.then(|| self.cache.retained_weight());
+            (self.cache.weighted_size(), retained)
         };
-        Some(self.cache.weighted_size() + retained)
+        let (weighed, retained) = (0..16).find_map(|_| {
+            let seen = sums();
+            (seen == sums()).then_some(seen)
+        })?;
+        Some(weighed + retained.unwrap_or(0))
     }
 
     fn settle(&self) {

@@ -5,7 +5,7 @@
 //! number  [chunk + 1, 8 bits][which of the chunk, 24 bits]     never 0
 //! chunks  [ptr][ptr][ptr][ ]..    eight to an octave: at most an eighth more than is asked for
 //!           |
-//! things  [32][32] .. [64][64] ..
+//! things  [4][4] .. [8][8] ..
 //! ```
 //! A number says its chunk without a calculation, since a reader waits for it. A *rank* is how many
 //! things come before one, for whoever keeps something in a plain vector.
@@ -33,10 +33,10 @@ use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
 /// Things of the first octave, as a power of two.
-const BASE_BITS: u32 = if SMALL { 2 } else { 8 };
+const BASE_BITS: u32 = if SMALL { 2 } else { 5 };
 /// Chunks to an octave, as a power of two.
 const PARTS_BITS: u32 = if SMALL { 0 } else { 3 };
-const OCTAVES: usize = if SMALL { 2 } else { 20 };
+const OCTAVES: usize = if SMALL { 2 } else { 23 };
 const CHUNKS: usize = OCTAVES << PARTS_BITS;
 /// The lower bits of a number.
 const WHICH_BITS: u32 = 24;
