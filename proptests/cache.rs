@@ -7,7 +7,8 @@
 //! * C3  .. with the cause: `Size` where room was lacking, for as many entries as were needed;
 //!   `Expired` where it was over; `Replaced` and `Explicit` where a call did it.
 //! * C4  What is held is not evicted.
-//! * C5  Counts and weights are exact after each call, and within the capacity.
+//! * C5  Counts and weights are exact after each call, and within the capacity; no more entries weigh
+//!   nothing than may.
 //! * C6  Only what cannot fit is refused, and with the reason; nothing leaves for what can never fit.
 //! * D1  Each key and value is dropped once; `run_pending_tasks` drops all that no guard keeps.
 

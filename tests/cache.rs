@@ -81,6 +81,29 @@ fn the_capacity_is_kept_and_everything_that_leaves_is_told_once() {
 }
 
 #[test]
+fn each_way_out_is_told_once_with_its_cause() {
+    let (cache, told) = listened(2);
+    cache.insert(1, 10).unwrap();
+    cache.insert(1, 11).unwrap();
+    cache.compute(1, |_| Op::Put(12));
+    cache.replace(1, 13).unwrap();
+    assert_eq!(cache.remove(&1), Some(13));
+    let replaced = |value| (1, value, Cause::Replaced);
+    let expected = [
+        replaced(10),
+        replaced(11),
+        replaced(12),
+        (1, 13, Cause::Explicit),
+    ];
+    assert_eq!(*told.lock().unwrap(), expected);
+    told.lock().unwrap().clear();
+    for key in 1..=3 {
+        cache.insert(key, key).unwrap();
+    }
+    assert!(matches!(told.lock().unwrap()[..], [(_, _, Cause::Size)]));
+}
+
+#[test]
 fn what_is_held_stays_and_counts() {
     let (cache, told) = listened(10);
     cache.insert(1, 10).unwrap();

@@ -287,6 +287,54 @@ fn keys_may_call_the_cache_when_they_are_cloned_or_dropped() {
     });
 }
 
+/// Its destructor counts, and may panic.
+#[derive(Debug)]
+struct Fragile(u64, Arc<AtomicUsize>);
+
+impl PartialEq for Fragile {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Fragile {}
+
+impl Hash for Fragile {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        self.1.fetch_add(1, SeqCst);
+        assert!(self.0 % 10 != 0, "on purpose");
+    }
+}
+
+#[test]
+fn a_destructor_that_panics_costs_no_other_its_drop() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let fragile = |n| Fragile(n, Arc::clone(&dropped));
+    let cache = ClockCache::builder().max_capacity(100).shards(1);
+    let cache: ClockCache<Fragile, Fragile> = cache.build().unwrap();
+    for round in 1..=3 {
+        for n in 0..50 {
+            cache.insert(fragile(n), fragile(n)).unwrap();
+        }
+        cache.invalidate_all();
+        cache.run_pending_tasks();
+        assert_eq!(dropped.load(SeqCst), round * 100, "keys and values");
+        assert_eq!(cache.stats().drop_panics, round as u64 * 10);
+        assert_eq!((cache.weighted_size(), cache.retained_weight()), (0, 0));
+    }
+    for n in 0..50 {
+        cache.insert(fragile(n), fragile(n)).unwrap();
+    }
+    drop(cache);
+    assert_eq!(dropped.load(SeqCst), 400, "the cache's own end");
+}
+
 thread_local! {
     static READING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }

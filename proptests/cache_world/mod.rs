@@ -12,7 +12,7 @@ use mapless::cache::{Held, ManualClock, TICK};
 use mapless::{ClockCache, Guard};
 
 use crate::cache_model::{Dull, Event, Key, Ledger, Model, Value};
-use settle::EXPLICIT;
+use settle::{EXPLICIT, WEIGHTLESS};
 use steps::How;
 pub(crate) use steps::{Setup, Step};
 
@@ -136,7 +136,7 @@ fn cache(setup: &Setup, clock: &ManualClock, told: &Arc<Mutex<Vec<Event>>>) -> C
         .max_capacity(setup.capacity)
         .mode(setup.mode)
         .shards(setup.shards)
-        .max_weightless(4)
+        .max_weightless(WEIGHTLESS)
         .clock(clock.clone())
         .hasher(Dull(setup.bits));
     let ticks = |ticks: u64| TICK * ticks as u32;

@@ -5,6 +5,8 @@ use mapless::cache::{Cause, Mode};
 use super::World;
 use crate::cache_model::Event;
 
+/// So many entries may weigh nothing.
+pub(super) const WEIGHTLESS: usize = 4;
 /// In a window of the table there is room for so many.
 const WINDOW: usize = 192;
 
@@ -113,6 +115,12 @@ impl World {
         if self.setup.listened {
             assert_eq!(count, self.model.entries.len() as u64, "C5");
             assert_eq!(weight, self.model.weight(), "C5");
+            let weigh_nothing = self.model.entries.values();
+            let weigh_nothing = weigh_nothing.filter(|entry| entry.weight == 0).count();
+            assert!(
+                weigh_nothing <= WEIGHTLESS,
+                "C5: {weigh_nothing} weigh nothing"
+            );
         }
         assert_eq!(self.cache.held_weight(), self.model.held_weight(), "C5");
         assert!(weight <= self.capacity, "C5: {weight} of {}", self.capacity);
