@@ -327,6 +327,11 @@ impl<'w> Actor<'w> {
         value
     }
 
+    /// How long a closure takes: others call the cache once in the longest.
+    fn pause(&mut self) -> u64 {
+        self.rng.one_of(&[0, 5, 100])
+    }
+
     /// W3, of a lookup that began at `asked`.
     fn found(&self, key: u64, value: &Value, asked: Duration) {
         let root = value.check(key);
@@ -457,12 +462,12 @@ impl<'w> Actor<'w> {
 
     fn compute(&mut self) {
         let (n, asked, cache) = (self.key(), self.world.clock.now(), &self.world.cache);
-        let (made, coin) = (self.value(n), self.rng.below(6));
+        let (made, coin, pause) = (self.value(n), self.rng.below(6), self.pause());
         let root = made.root;
         let computed = cache.compute(self.world.key(n), |seen| {
             let _running = self.world.census.begin(n, true);
             seen.inspect(|value| self.found(n, value, asked));
-            (0..12).for_each(|_| yield_now());
+            (0..pause).for_each(|_| yield_now());
             match coin {
                 0 => panic_as_planned(),
                 1 => Op::Nop,
@@ -487,11 +492,11 @@ impl<'w> Actor<'w> {
 
     fn load(&mut self) {
         let (n, asked, cache) = (self.key(), self.world.clock.now(), &self.world.cache);
-        let (made, coin) = (self.value(n), self.rng.below(5));
+        let (made, coin, pause) = (self.value(n), self.rng.below(5), self.pause());
         let root = made.root;
         let init = || {
             let _running = self.world.census.begin(n, false);
-            (0..12).for_each(|_| yield_now());
+            (0..pause).for_each(|_| yield_now());
             match coin {
                 0 => panic_as_planned(),
                 1 => Err(Planned),
@@ -571,7 +576,8 @@ fn four_threads() {
     world.finish(rest.into_iter().flatten().collect());
 }
 
-/// The window is filled, with few keys that they know among the others.
+/// The window is filled, with few keys that they know among the others; all are used, lest those that
+/// are held be the last to be chosen anyway.
 fn a_full_window() {
     let world = World::new(Kind::crowded(&mut Rng::new(seed())));
     let known = (0..KEYS).map(|n| n * (THREADS + 1) + THREADS);
@@ -582,6 +588,7 @@ fn a_full_window() {
             .insert(world.key(n), value)
             .expect("there is room");
         world.census.hands_empty(THREADS);
+        (0..2).for_each(|_| drop(world.cache.get(&world.key(n))));
     }
     let (world, rest) = on_threads(world, THREADS, |world, thread| {
         Actor::new(world, thread).work(6, Actor::call_crowded)
