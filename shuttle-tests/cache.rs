@@ -301,7 +301,7 @@ impl<'w> Actor<'w> {
     fn call_crowded(&mut self) {
         match self.rng.below(8) {
             0..=2 => self.insert_crowded(),
-            3..=5 => self.hold(),
+            3..=5 => self.hold_crowded(),
             6 => self.world.check_capacity(),
             _ => self.remove(),
         }
@@ -381,7 +381,10 @@ impl<'w> Actor<'w> {
         let value = Value::new(n, UNIT, self.thread, &self.world.census);
         let root = value.root;
         match self.world.cache.insert(self.world.key(n), value) {
-            Ok(()) => self.has(n, root, true),
+            Ok(()) => {
+                self.has(n, root, true);
+                (0..4).for_each(|_| drop(self.world.cache.get(&self.world.key(n))));
+            }
             Err(_) => self.world.census.refused(root),
         }
     }
@@ -518,7 +521,17 @@ impl<'w> Actor<'w> {
     }
 
     fn hold(&mut self) {
-        let (n, asked) = (self.any_key(), self.world.clock.now());
+        let n = self.any_key();
+        self.hold_it(n);
+    }
+
+    fn hold_crowded(&mut self) {
+        let n = self.rng.below(KEYS) * (THREADS + 1) + THREADS;
+        self.hold_it(n);
+    }
+
+    fn hold_it(&mut self, n: u64) {
+        let asked = self.world.clock.now();
         if self.holds.len() == 2 {
             let first = self.holds.remove(0);
             self.world.let_go(first);
@@ -588,7 +601,7 @@ fn a_full_window() {
             .insert(world.key(n), value)
             .expect("there is room");
         world.census.hands_empty(THREADS);
-        (0..2).for_each(|_| drop(world.cache.get(&world.key(n))));
+        (0..4).for_each(|_| drop(world.cache.get(&world.key(n))));
     }
     let (world, rest) = on_threads(world, THREADS, |world, thread| {
         Actor::new(world, thread).work(6, Actor::call_crowded)
