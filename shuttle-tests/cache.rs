@@ -139,6 +139,9 @@ impl World {
             builder = builder.clock(clock.clone()).time_to_live(LIFE);
         }
         let cache = builder.build().expect("a number of shards that can be");
+        // What the shim makes at first use is made here: shuttle takes a `Once` for poisoned if another
+        // thread unwinds just then.
+        assert!(cache.get(&Key::new(0, &census)).is_none());
         Self {
             cache,
             census,
