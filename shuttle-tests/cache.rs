@@ -139,6 +139,9 @@ impl World {
             builder = builder.clock(clock.clone()).time_to_live(LIFE);
         }
         let cache = builder.build().expect("a number of shards that can be");
+        // What the shim makes at first use is made here: shuttle takes a `Once` for poisoned if another
+        // thread unwinds just then.
+        assert!(cache.get(&Key::new(0, &census)).is_none());
         Self {
             cache,
             census,
@@ -301,7 +304,7 @@ impl<'w> Actor<'w> {
     fn call_crowded(&mut self) {
         match self.rng.below(8) {
             0..=2 => self.insert_crowded(),
-            3..=5 => self.hold(),
+            3..=5 => self.hold_crowded(),
             6 => self.world.check_capacity(),
             _ => self.remove(),
         }
@@ -325,6 +328,11 @@ impl<'w> Actor<'w> {
         let mut value = Value::new(key, units * UNIT, self.thread, &self.world.census);
         value.is_unweighable = self.rng.below(30) == 0;
         value
+    }
+
+    /// How long a closure takes: others call the cache once in the longest.
+    fn pause(&mut self) -> u64 {
+        self.rng.one_of(&[0, 5, 100])
     }
 
     /// W3, of a lookup that began at `asked`.
@@ -376,7 +384,10 @@ impl<'w> Actor<'w> {
         let value = Value::new(n, UNIT, self.thread, &self.world.census);
         let root = value.root;
         match self.world.cache.insert(self.world.key(n), value) {
-            Ok(()) => self.has(n, root, true),
+            Ok(()) => {
+                self.has(n, root, true);
+                (0..4).for_each(|_| drop(self.world.cache.get(&self.world.key(n))));
+            }
             Err(_) => self.world.census.refused(root),
         }
     }
@@ -457,12 +468,12 @@ impl<'w> Actor<'w> {
 
     fn compute(&mut self) {
         let (n, asked, cache) = (self.key(), self.world.clock.now(), &self.world.cache);
-        let (made, coin) = (self.value(n), self.rng.below(6));
+        let (made, coin, pause) = (self.value(n), self.rng.below(6), self.pause());
         let root = made.root;
         let computed = cache.compute(self.world.key(n), |seen| {
             let _running = self.world.census.begin(n, true);
             seen.inspect(|value| self.found(n, value, asked));
-            (0..12).for_each(|_| yield_now());
+            (0..pause).for_each(|_| yield_now());
             match coin {
                 0 => panic_as_planned(),
                 1 => Op::Nop,
@@ -487,11 +498,11 @@ impl<'w> Actor<'w> {
 
     fn load(&mut self) {
         let (n, asked, cache) = (self.key(), self.world.clock.now(), &self.world.cache);
-        let (made, coin) = (self.value(n), self.rng.below(5));
+        let (made, coin, pause) = (self.value(n), self.rng.below(5), self.pause());
         let root = made.root;
         let init = || {
             let _running = self.world.census.begin(n, false);
-            (0..12).for_each(|_| yield_now());
+            (0..pause).for_each(|_| yield_now());
             match coin {
                 0 => panic_as_planned(),
                 1 => Err(Planned),
@@ -513,7 +524,17 @@ impl<'w> Actor<'w> {
     }
 
     fn hold(&mut self) {
-        let (n, asked) = (self.any_key(), self.world.clock.now());
+        let n = self.any_key();
+        self.hold_it(n);
+    }
+
+    fn hold_crowded(&mut self) {
+        let n = self.rng.below(KEYS) * (THREADS + 1) + THREADS;
+        self.hold_it(n);
+    }
+
+    fn hold_it(&mut self, n: u64) {
+        let asked = self.world.clock.now();
         if self.holds.len() == 2 {
             let first = self.holds.remove(0);
             self.world.let_go(first);
@@ -571,7 +592,8 @@ fn four_threads() {
     world.finish(rest.into_iter().flatten().collect());
 }
 
-/// The window is filled, with few keys that they know among the others.
+/// The window is filled, with few keys that they know among the others; all are used, lest those that
+/// are held be the last to be chosen anyway.
 fn a_full_window() {
     let world = World::new(Kind::crowded(&mut Rng::new(seed())));
     let known = (0..KEYS).map(|n| n * (THREADS + 1) + THREADS);
@@ -582,6 +604,7 @@ fn a_full_window() {
             .insert(world.key(n), value)
             .expect("there is room");
         world.census.hands_empty(THREADS);
+        (0..4).for_each(|_| drop(world.cache.get(&world.key(n))));
     }
     let (world, rest) = on_threads(world, THREADS, |world, thread| {
         Actor::new(world, thread).work(6, Actor::call_crowded)
