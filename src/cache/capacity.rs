@@ -1,14 +1,12 @@
-//! The capacity changes, and who waits for room.
+//! The capacity changes.
 //!
 //! # Progress
-//! Blocks on the shards' locks, one after the other; `put_waiting` on readers' guards too.
+//! Blocks on the shards' locks, one after the other.
 
 use super::budget::Reservation;
-use super::engine::{Engine, Hashed};
-use super::error::{CapacityError, Reason, Refused};
+use super::engine::Engine;
+use super::error::CapacityError;
 use super::policy::Looks;
-use super::put::{Put, Rule};
-use crate::sync::park::back_off;
 
 impl<K, V> Engine<K, V> {
     /// Makes or destroys tokens; on an error all is as it was, but for what was evicted.
@@ -37,30 +35,5 @@ impl<K, V> Engine<K, V> {
             writer.close();
         }
         Ok(())
-    }
-}
-
-impl<K: Eq, V> Engine<K, V> {
-    /// As `put`, waiting as long as readers keep what was evicted.
-    pub(super) fn put_waiting(
-        &self,
-        hashed: Hashed,
-        mut key: K,
-        mut value: V,
-    ) -> Result<Put, Refused<K, V>> {
-        let mut times = 0;
-        loop {
-            let refused = match self.put(hashed, key, value, Rule::Upsert) {
-                Err(refused) if refused.reason == Reason::Retained => refused,
-                result => return result,
-            };
-            if self.domain.is_pinned_here() {
-                let reason = Reason::OwnGuard;
-                return Err(Refused { reason, ..refused });
-            }
-            (key, value) = (refused.key, refused.value);
-            back_off(times);
-            times = times.saturating_add(1);
-        }
     }
 }

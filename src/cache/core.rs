@@ -69,7 +69,8 @@ pub(super) struct Book {
 /// An entry that is held.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hold {
-    pub(super) count: u32,
+    /// So many that no one can count beyond, not even by forgetting clones.
+    pub(super) count: u64,
     /// The policy met it and put it aside.
     pub(super) parked: bool,
     /// No word names it any more.
@@ -102,7 +103,7 @@ impl Book {
     }
 
     /// How many hold an entry.
-    pub(super) fn holders(&self, entry: u32) -> u32 {
+    pub(super) fn holders(&self, entry: u32) -> u64 {
         self.holds.get(&entry).map_or(0, |hold| hold.count)
     }
 

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use core::fmt;
+use core::mem;
 use core::panic::AssertUnwindSafe;
 use core::time::Duration;
 use std::panic::catch_unwind;
@@ -203,7 +204,7 @@ impl<K, V> Engine<K, V> {
             Look::Over => None,
             Look::Alive => Some(()),
             Look::Sooner => {
-                self.reschedule(shard, entry);
+                self.reschedule(shard, entry, times.moment());
                 Some(())
             }
         }
@@ -212,9 +213,9 @@ impl<K, V> Engine<K, V> {
     /// A read moved an entry's deadline to an earlier time: the wheel is told, if it can be at once;
     /// else it finds the entry later than it could, and reads do not return it meanwhile.
     #[cold]
-    fn reschedule(&self, shard: &Shard<K, V>, entry: u32) {
+    fn reschedule(&self, shard: &Shard<K, V>, entry: u32, now: Moment) {
         if let Some(mut writer) = Writer::try_new(self, shard) {
-            writer.reschedule(entry);
+            writer.reschedule(entry, now);
         }
     }
 
@@ -356,8 +357,7 @@ impl<K, V> Engine<K, V> {
         let Some(listener) = &self.listener else {
             return;
         };
-        let told = catch_unwind(AssertUnwindSafe(|| listener(key, value, cause)));
-        if told.is_err() {
+        if panics(|| listener(key, value, cause)) {
             self.counters.count(Event::ListenerPanic);
         }
     }
@@ -365,9 +365,7 @@ impl<K, V> Engine<K, V> {
     fn drop_pair(&self, shard: &Shard<K, V>, entry: u32) {
         // SAFETY: S1: it is the shard's. S2: it was in a ripe batch, which is ours.
         let (key, value) = unsafe { shard.slab.empty(entry) };
-        let key = catch_unwind(AssertUnwindSafe(|| drop(key)));
-        let value = catch_unwind(AssertUnwindSafe(|| drop(value)));
-        let panics = u64::from(key.is_err()) + u64::from(value.is_err());
+        let panics = u64::from(panics(|| drop(key))) + u64::from(panics(|| drop(value)));
         if panics > 0 {
             self.counters.count_many(Event::DropPanic, panics);
         }
@@ -402,6 +400,18 @@ impl<K, V> Engine<K, V> {
     pub(super) fn reap(&self, shard: &Shard<K, V>) {
         while self.open(shard).close_one() {}
     }
+}
+
+/// Runs the user's code; whether it panicked. What it panicked with may panic in its own drop, which
+/// is contained too, and leaked if it does so again.
+fn panics(run: impl FnOnce()) -> bool {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(run)) else {
+        return false;
+    };
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(again);
+    }
+    true
 }
 
 impl<K, V> Drop for Engine<K, V> {

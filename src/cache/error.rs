@@ -8,7 +8,8 @@ use core::fmt;
 pub enum Reason {
     /// It weighs more than the cache may hold.
     TooHeavy,
-    /// What is held by [`Held`](super::Held) leaves too little room, whatever were evicted.
+    /// What is held leaves too little room, whatever were evicted: by a [`Held`](super::Held), while
+    /// it is computed anew, or, for a moment, while others make room for its successor.
     AllHeld,
     /// Readers' guards still keep what was evicted ([`Mode::Live`](super::Mode::Live) only).
     Retained,

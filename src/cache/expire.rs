@@ -76,17 +76,21 @@ impl<K, V> Writer<'_, K, V> {
             // SAFETY: S1: the entry is this shard's.
             unsafe { stamps.set(entry, term) };
         }
-        self.reschedule(entry);
+        self.wheel_is_told(entry, term.at);
     }
 
-    /// Tells the wheel when an entry is over.
-    pub(super) fn reschedule(&mut self, entry: u32) {
-        let (Some(times), Some(stamps)) = (&self.engine.times, &self.shard.stamps) else {
-            return;
-        };
-        if let Some(timetable) = &mut self.core.timetable {
+    /// Tells the wheel that an entry is over earlier than it was, unless it has left meanwhile.
+    pub(super) fn reschedule(&mut self, entry: u32, now: Moment) {
+        let fingerprint = self.fingerprint(entry);
+        if self.table().spot_of(fingerprint, entry).is_some() {
+            self.wheel_is_told(entry, now);
+        }
+    }
+
+    fn wheel_is_told(&mut self, entry: u32, now: Moment) {
+        if let (Some(stamps), Some(timetable)) = (&self.shard.stamps, &mut self.core.timetable) {
             // SAFETY: S1: the entry and the stamps are this shard's.
-            unsafe { timetable.schedule(stamps, entry, times.moment()) };
+            unsafe { timetable.schedule(stamps, entry, now) };
         }
     }
 

@@ -236,12 +236,14 @@ impl<K: Eq, V: Clone> Engine<K, V> {
 
     fn claim<A: Ask<K>>(&self, hashed: Hashed, ask: A) -> Result<Claimed<'_, K, V>, (A, Wait<V>)> {
         let made = ask.make();
+        // Declared before the writer: where `Eq` panics, it is dropped without the lock.
+        let key;
         let mut writer = self.open(self.shard(hashed));
         if let Some(wait) = writer.in_the_way(hashed, ask.key(), Kind::Load) {
             writer.close();
             return Err((ask, wait));
         }
-        let key = made.unwrap_or_else(|| ask.own());
+        key = made.unwrap_or_else(|| ask.own());
         let found = writer.find_live(hashed.fingerprint(), &key);
         let kept = found.map(|(_, entry)| writer.keep(entry));
         let mut claim = Claimed::push(writer, hashed, key, Kind::Compute, Rule::Upsert);

@@ -31,7 +31,7 @@ use super::table::Spot;
 use super::times::Term;
 use super::view::View;
 use super::writer::Writer;
-use crate::sync::park::block_on;
+use crate::sync::park::{back_off, block_on};
 
 /// After so many times others took the room that was made.
 const TRIES: usize = 8;
@@ -128,12 +128,11 @@ impl<K, V> Job<'_, K, V> {
         self.value.as_ref().expect("it is not in yet")
     }
 
-    fn refused(self, stop: Stop<V>) -> Refused<K, V> {
+    fn refused(self, reason: Reason) -> Refused<K, V> {
         let Some(Key::Own(key)) = self.key else {
             unreachable!("only what comes in under a claim has another key")
         };
         let value = self.value.expect("what was refused was not taken");
-        let reason = stop.reason();
         Refused { key, value, reason }
     }
 }
@@ -174,10 +173,7 @@ impl<K: Eq, V> Engine<K, V> {
             match self.try_job(&mut job) {
                 Ok(put) => return Ok(put),
                 Err(Stop::Wait(wait)) => drop(block_on(wait)),
-                Err(stop) => {
-                    self.evict_refused(&job, stop.reason());
-                    return Err(job.refused(stop));
-                }
+                Err(stop) => return Err(self.refuse(job, stop.reason())),
             }
         }
     }
@@ -195,12 +191,48 @@ impl<K: Eq, V> Engine<K, V> {
             match self.try_job(&mut job) {
                 Ok(put) => return Ok(put),
                 Err(Stop::Wait(wait)) => drop(wait.await),
-                Err(stop) => {
-                    self.evict_refused(&job, stop.reason());
-                    return Err(job.refused(stop));
-                }
+                Err(stop) => return Err(self.refuse(job, stop.reason())),
             }
         }
+    }
+
+    /// As `put`, waiting as long as readers keep what was evicted.
+    pub(super) fn put_waiting(
+        &self,
+        hashed: Hashed,
+        key: K,
+        value: V,
+    ) -> Result<Put, Refused<K, V>> {
+        let mut job = self.weighed(Job::new(hashed, Key::Own(key), value, Rule::Upsert));
+        let mut times = 0u32;
+        loop {
+            let reason = match self.try_job(&mut job) {
+                Ok(put) => return Ok(put),
+                Err(Stop::Wait(wait)) => {
+                    drop(block_on(wait));
+                    continue;
+                }
+                Err(stop) => stop.reason(),
+            };
+            if reason != Reason::Retained {
+                return Err(self.refuse(job, reason));
+            }
+            if self.domain.is_pinned_here() {
+                return Err(self.refuse(job, Reason::OwnGuard));
+            }
+            back_off(times);
+            times = times.saturating_add(1);
+        }
+    }
+
+    fn refuse(&self, job: Job<'_, K, V>, reason: Reason) -> Refused<K, V> {
+        self.count_refused(&job, reason);
+        job.refused(reason)
+    }
+
+    fn count_refused(&self, job: &Job<'_, K, V>, reason: Reason) {
+        self.shard(job.hashed).gauges.refused.add(1);
+        self.evict_refused(job, reason);
     }
 
     /// Brings in what was computed under a claim, and ends that; if refused, does neither.
@@ -216,7 +248,7 @@ impl<K: Eq, V> Engine<K, V> {
         job.kept = claim.kept;
         let result = self.try_job(&mut job).map_err(|stop| stop.reason());
         if let Err(reason) = result {
-            self.evict_refused(&job, reason);
+            self.count_refused(&job, reason);
         }
         PutClaimed {
             result,
@@ -233,7 +265,6 @@ impl<K: Eq, V> Engine<K, V> {
     fn try_to_put<'a>(&'a self, job: &mut Job<'a, K, V>) -> Result<Put, Stop<V>> {
         self.set_first_term(job);
         if job.weight > self.capacity() {
-            self.shard(job.hashed).gauges.refused.add(1);
             return Err(Stop::Refused(Reason::TooHeavy));
         }
         self.prefetch_entry(job.hashed);
@@ -253,7 +284,6 @@ impl<K: Eq, V> Engine<K, V> {
                 }
             }
         }
-        shard.gauges.refused.add(1);
         Err(Stop::Refused(Reason::Contended))
     }
 
@@ -265,22 +295,16 @@ impl<K: Eq, V> Engine<K, V> {
         job: &mut Job<'_, K, V>,
         reservation: &mut Reservation<'_>,
     ) -> Result<(), Stop<V>> {
-        let stop = match stop {
-            Stop::Short(short) => match self.gather(shard, short.need, reservation, &mut job.looks)
-            {
-                Ok(()) => return Ok(()),
-                Err(reason) => Stop::Refused(reason),
-            },
+        match stop {
+            Stop::Short(short) => self
+                .gather(shard, short.need, reservation, &mut job.looks)
+                .map_err(Stop::Refused),
             Stop::OtherTerm => {
                 self.set_term(job, !job.term_of_update);
-                return Ok(());
+                Ok(())
             }
-            stop => stop,
-        };
-        if let Stop::Refused(_) = stop {
-            shard.gauges.refused.add(1);
+            stop => Err(stop),
         }
-        Err(stop)
     }
 
     /// Asks what the entry weighs: once, outside every lock.
@@ -391,7 +415,7 @@ impl<'a, K: Eq, V> Writer<'a, K, V> {
     /// What an entry's successor need not pay for, if that can be: nothing as long as a holder or,
     /// in `Live`, a reader may have it too.
     fn reusable(&self, old: u32, is_kept: bool) -> Option<u64> {
-        let holds = self.core.book.holders(old) - u32::from(is_kept);
+        let holds = self.core.book.holders(old) - u64::from(is_kept);
         (self.engine.mode == Mode::Reachable && holds == 0).then(|| self.core.book.weight(old))
     }
 

@@ -66,6 +66,7 @@ impl<K: Eq, V> Engine<K, V> {
         self.prefetch(hashed);
         let guard = self.domain.pin();
         let found = self.find(hashed, key, &guard);
+        let found = found.filter(|found| !self.is_over(self.shard(hashed), found.entry));
         // What a read does not find is not asked about; the lock has the last word on it.
         let answer = match &found {
             Some(found) => match of(&found.pair.0, &found.pair.1) {

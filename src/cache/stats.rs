@@ -150,7 +150,7 @@ pub struct Stats {
     pub size: u64,
     /// Loader closures that returned a value.
     pub loads: u64,
-    /// Loader closures that failed or panicked.
+    /// Loader closures that failed; one that panicked is not counted.
     pub load_failures: u64,
     /// How long all loader closures took together, those that failed among them.
     pub load_time: Duration,
@@ -161,7 +161,8 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// How many lookups there were: hits and misses.
+    /// How many lookups there were: hits and misses. Who waited for a load of somebody else's is
+    /// neither.
     #[must_use]
     pub fn lookups(&self) -> u64 {
         self.hits.saturating_add(self.misses)

@@ -81,6 +81,8 @@ pub(super) struct Times<K, V> {
 pub(super) struct Term {
     deadline: Tick,
     bound: Tick,
+    /// When this was asked.
+    pub(super) at: Moment,
 }
 
 impl<K, V> Times<K, V> {
@@ -112,6 +114,7 @@ impl<K, V> Times<K, V> {
         Term {
             deadline,
             bound: self.bound(now),
+            at: Moment::of(now),
         }
     }
 
@@ -174,9 +177,9 @@ impl<K, V> Times<K, V> {
         // SAFETY: S1.
         let bound = unsafe { at.stamps.bound(at.entry) };
         let left = deadline.left(now);
+        let written = bound.left(Duration::ZERO).unwrap_or_default();
         let own = self.rules.expiry.as_ref().and_then(|expiry| {
             let read = self.timeline.instant(now);
-            let written = bound.left(Duration::ZERO).unwrap_or_default();
             let written = self.timeline.instant(written);
             let (key, value) = at.pair;
             expiry.expire_after_read(key, value, read, left, written)
@@ -190,7 +193,9 @@ impl<K, V> Times<K, V> {
                 next
             };
         }
-        match earliest([own, idle]) {
+        let age = now.saturating_sub(written);
+        let live = self.rules.live.map(|live| live.saturating_sub(age));
+        match earliest([own, live, idle]) {
             Some(next) if Some(next) == left => deadline,
             Some(next) => Tick::after(now, next),
             None => Tick::NEVER,

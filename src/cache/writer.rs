@@ -12,7 +12,7 @@
 //! limbo after that. Pairs are dropped outside the lock too. `close` sees to both.
 //!
 //! # Progress
-//! Blocks on the shard's lock, under which no user code runs but `Eq`.
+//! Blocks on the shard's lock, under which no user code runs but `Eq` and a clock of the user's.
 //!
 //! # Checked by
 //! `loom-tests/cache.rs`; `loom-tests/cache_hold.rs`; `tests/stress_cache.rs` under the address
@@ -268,7 +268,7 @@ impl<'a, K, V> Writer<'a, K, V> {
         }
         if let Some(hold) = self.core.book.holds.get_mut(&entry) {
             hold.removed = true;
-            hold.count += u32::from(told);
+            hold.count += u64::from(told);
         } else {
             self.depart(entry);
             if !told {
