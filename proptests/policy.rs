@@ -9,11 +9,15 @@
 //! Keys come back while fewer than 20 entries are resident: then one bucket holds the ghosts.
 //! Larger runs have keys that never come back, and reach the bound of the looks.
 
+#[path = "../src/cache/policy/in_vec.rs"]
+#[allow(dead_code, clippy::duplicate_mod)] // the crate's own file; its tests, taken too, name it
+mod in_vec;
 #[path = "../src/cache/policy.rs"]
 #[allow(dead_code)] // the crate's own file, taken as it is
 mod policy;
 mod policy_model;
 
+use in_vec::{Entry, Slab};
 use policy::{Entries, LOOKS_ONCE, LOOKS_PER_EVICTION, Links, Looks, Policy, Step};
 use policy_model::{Budget, Found, LIMITS, LOOKS, Model};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
@@ -61,68 +65,9 @@ impl Arbitrary for Call {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    links: Links,
-    weight: u64,
-    fingerprint: u32,
-    uses: u8,
-    limit: u8,
-    held: bool,
-}
-
-#[derive(Default)]
-struct Slab(Vec<Entry>);
-
 impl Slab {
     fn add(&mut self, weight: u64, fingerprint: u32) -> u32 {
-        self.0.push(Entry {
-            links: Links::LOOSE,
-            weight,
-            fingerprint,
-            uses: 0,
-            limit: u8::MAX,
-            held: false,
-        });
-        self.0.len() as u32 - 1
-    }
-}
-
-impl Entries for Slab {
-    fn links(&self, e: u32) -> Links {
-        self.0[e as usize].links
-    }
-
-    fn set_links(&mut self, e: u32, links: Links) {
-        self.0[e as usize].links = links;
-    }
-
-    fn weight(&self, e: u32) -> u64 {
-        self.0[e as usize].weight
-    }
-
-    fn fingerprint(&self, e: u32) -> u32 {
-        self.0[e as usize].fingerprint
-    }
-
-    fn uses(&self, e: u32) -> u8 {
-        self.0[e as usize].uses
-    }
-
-    fn set_uses(&mut self, e: u32, uses: u8) {
-        self.0[e as usize].uses = uses;
-    }
-
-    fn limit(&self, e: u32) -> u8 {
-        self.0[e as usize].limit
-    }
-
-    fn set_limit(&mut self, e: u32, limit: u8) {
-        self.0[e as usize].limit = limit;
-    }
-
-    fn is_held(&self, e: u32) -> bool {
-        self.0[e as usize].held
+        self.push(Entry::new(weight, fingerprint))
     }
 }
 

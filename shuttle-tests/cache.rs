@@ -18,7 +18,7 @@
 #[path = "cache/census.rs"]
 mod census;
 #[path = "../tests/support/mod.rs"]
-#[allow(unused_imports)]
+#[allow(unused_imports)] // each user takes its part
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -148,7 +148,7 @@ fn an_error_is_shared_by_all_who_waited() {
 }
 
 #[test]
-#[allow(deprecated)]
+#[allow(deprecated)] // moka's older names are to compile too
 fn a_value_may_count_as_none() {
     use mapless::cache::moka_compat::sync::Cache;
 

@@ -152,7 +152,7 @@ fn what_a_computation_failed_with_is_shared() {
 }
 
 #[test]
-#[allow(deprecated)]
+#[allow(deprecated)] // moka's older names are to compile too
 fn a_value_may_count_as_none() {
     use mapless::cache::moka_compat::future::Cache;
 

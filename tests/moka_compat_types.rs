@@ -160,7 +160,7 @@ fn segments_have_the_same_methods() {
 }
 
 #[test]
-#[allow(deprecated)]
+#[allow(deprecated)] // moka's older names are to compile too
 fn segments_keep_their_older_names() {
     use mapless::cache::moka_compat::sync::SegmentedCache;
 

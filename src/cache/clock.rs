@@ -179,13 +179,13 @@ fn nanos(time: Duration) -> u64 {
 /// ```
 pub trait Expiry<K, V> {
     /// An entry came in whose key was not there. By default it does not expire.
-    #[allow(unused_variables)]
+    #[allow(unused_variables)] // their names are for the docs
     fn expire_after_create(&self, key: &K, value: &V, created_at: Instant) -> Option<Duration> {
         None
     }
 
     /// An entry was found by a lookup that counts as a use. By default what is left stays as it is.
-    #[allow(unused_variables)]
+    #[allow(unused_variables)] // their names are for the docs
     fn expire_after_read(
         &self,
         key: &K,
@@ -198,7 +198,7 @@ pub trait Expiry<K, V> {
     }
 
     /// An entry's value was replaced by `value`. By default what is left stays as it is.
-    #[allow(unused_variables)]
+    #[allow(unused_variables)] // their names are for the docs
     fn expire_after_update(
         &self,
         key: &K,

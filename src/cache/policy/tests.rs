@@ -2,18 +2,10 @@
 
 use super::*;
 
-#[derive(Clone)]
-struct Entry {
-    links: Links,
-    weight: u64,
-    fingerprint: u32,
-    uses: u8,
-    limit: u8,
-    held: bool,
-}
+#[path = "in_vec.rs"]
+mod in_vec;
 
-#[derive(Default)]
-struct Slab(Vec<Entry>);
+use in_vec::{Entry, Slab};
 
 impl Slab {
     fn add(&mut self, weight: u64) -> u32 {
@@ -22,60 +14,7 @@ impl Slab {
     }
 
     fn add_as(&mut self, weight: u64, fingerprint: u32) -> u32 {
-        self.0.push(Entry {
-            links: Links::LOOSE,
-            weight,
-            fingerprint,
-            uses: 0,
-            limit: 9,
-            held: false,
-        });
-        self.0.len() as u32 - 1
-    }
-
-    fn read(&mut self, e: u32) {
-        let entry = &mut self.0[e as usize];
-        if entry.uses < entry.limit {
-            entry.uses += 1;
-        }
-    }
-}
-
-impl Entries for Slab {
-    fn links(&self, e: u32) -> Links {
-        self.0[e as usize].links
-    }
-
-    fn set_links(&mut self, e: u32, links: Links) {
-        self.0[e as usize].links = links;
-    }
-
-    fn weight(&self, e: u32) -> u64 {
-        self.0[e as usize].weight
-    }
-
-    fn fingerprint(&self, e: u32) -> u32 {
-        self.0[e as usize].fingerprint
-    }
-
-    fn uses(&self, e: u32) -> u8 {
-        self.0[e as usize].uses
-    }
-
-    fn set_uses(&mut self, e: u32, uses: u8) {
-        self.0[e as usize].uses = uses;
-    }
-
-    fn limit(&self, e: u32) -> u8 {
-        self.0[e as usize].limit
-    }
-
-    fn set_limit(&mut self, e: u32, limit: u8) {
-        self.0[e as usize].limit = limit;
-    }
-
-    fn is_held(&self, e: u32) -> bool {
-        self.0[e as usize].held
+        self.push(Entry::new(weight, fingerprint))
     }
 }
 
