@@ -59,6 +59,8 @@ pub mod cache;
 mod id;
 #[cfg(feature = "index")]
 mod index;
+#[cfg(feature = "store")]
+mod store;
 // Whoever takes one piece alone leaves parts of the door unused.
 #[cfg_attr(not(feature = "alloc"), allow(dead_code))]
 #[cfg_attr(not(all(feature = "alloc", feature = "cache")), allow(unused_imports))]
