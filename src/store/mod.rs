@@ -1,2 +1,5 @@
 mod disk;
+mod error;
 mod format;
+mod image;
+mod log;

@@ -12,6 +12,28 @@ use std::sync as imp;
 
 pub(crate) use imp::MutexGuard;
 
+/// Threads that wait for what a lock guards.
+#[cfg(feature = "store")]
+#[derive(Debug)]
+pub(crate) struct Condvar(imp::Condvar);
+
+#[cfg(feature = "store")]
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self(imp::Condvar::new())
+    }
+
+    /// Frees the lock, waits to be woken, perhaps for nothing, and takes it again.
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        let result: LockResult<_> = self.0.wait(guard);
+        result.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
 /// Mutual exclusion for writers; no lookup takes one.
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);

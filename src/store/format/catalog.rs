@@ -7,7 +7,7 @@
 //! 32  classes      u64 each: the slot's size
 //! ..  ranges       first id u64, offset u64, slot size u64, slots u32, first word u32
 //! ..  large        id u64, offset u64, slot size u64
-//! ..  pages        u64 each: where both copies are; its lowest bit says which is current
+//! ..  pages        u64 each: where both copies are; its lowest bits say which is current
 //! ```
 //! Its checksum stands in the superblock that names it.
 //!
@@ -39,10 +39,58 @@ pub(in crate::store) struct Large {
 /// Where the two copies of a page are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct PageRef {
-    /// Of the first copy; the second follows it.
+    /// Of the first copy, a multiple of 4; the second follows it.
     pub(in crate::store) offset: u64,
-    /// Which is current.
-    pub(in crate::store) copy: bool,
+    /// Which is current; none as long as the page was never written, and all its words are 0.
+    pub(in crate::store) copy: Option<Which>,
+}
+
+/// One of a page's copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Which {
+    First = 1,
+    Second = 2,
+}
+
+impl PageRef {
+    fn offset_of(self, copy: Which) -> u64 {
+        match copy {
+            Which::First => self.offset,
+            Which::Second => self.offset + super::page::SIZE as u64,
+        }
+    }
+
+    /// Where the current copy is.
+    pub(in crate::store) fn current(self) -> Option<u64> {
+        self.copy.map(|copy| self.offset_of(copy))
+    }
+
+    /// Makes the other copy the current one; where it is.
+    pub(in crate::store) fn flip(&mut self) -> u64 {
+        let next = match self.copy {
+            Some(Which::First) => Which::Second,
+            None | Some(Which::Second) => Which::First,
+        };
+        self.copy = Some(next);
+        self.offset_of(next)
+    }
+
+    fn to_word(self) -> u64 {
+        self.offset | self.copy.map_or(0, |copy| copy as u64)
+    }
+
+    fn from_word(word: u64) -> Option<Self> {
+        let copy = match word & 3 {
+            0 => None,
+            1 => Some(Which::First),
+            2 => Some(Which::Second),
+            _ => return None,
+        };
+        let offset = word & !3;
+        // Both copies are somewhere.
+        offset.checked_add(2 * super::page::SIZE as u64)?;
+        Some(Self { offset, copy })
+    }
 }
 
 /// A catalog's content.
@@ -132,10 +180,7 @@ impl Catalog {
             };
             bytes.extend(raw.as_bytes());
         }
-        let pages = self
-            .pages
-            .iter()
-            .map(|page| page.offset | u64::from(page.copy));
+        let pages = self.pages.iter().map(|page| page.to_word());
         bytes.extend(pages.flat_map(u64::to_le_bytes));
         bytes
     }
@@ -149,20 +194,15 @@ impl Catalog {
         let large = take::<RawLarge>(bytes, usize::try_from(head.large.get()).ok()?)?;
         let pages = take::<U64>(bytes, head.pages.get() as usize)?;
         let root = head.root.get();
+        let pages = pages.iter().map(|raw| PageRef::from_word(raw.get()));
+        let pages = pages.collect::<Option<Vec<_>>>()?;
         bytes.is_empty().then(|| Self {
             root: (root != 0).then_some(root),
             classes: classes.iter().map(|size| size.get()).collect(),
             ranges: ranges.iter().map(RawRange::get).collect(),
             large: large.iter().map(RawLarge::get).collect(),
-            pages: pages.iter().map(|raw| page_ref(raw.get())).collect(),
+            pages,
         })
-    }
-}
-
-fn page_ref(raw: u64) -> PageRef {
-    PageRef {
-        offset: raw & !1,
-        copy: raw & 1 == 1,
     }
 }
 
@@ -201,6 +241,7 @@ mod tests {
             slots: 5,
             word: 6,
         };
+        let page = |offset, copy| PageRef { offset, copy };
         let catalog = Catalog {
             root: Some(8),
             classes: vec![64, 80],
@@ -210,16 +251,7 @@ mod tests {
                 offset: 10,
                 slot_size: 11,
             }],
-            pages: vec![
-                PageRef {
-                    offset: 4096,
-                    copy: true,
-                },
-                PageRef {
-                    offset: 12288,
-                    copy: false,
-                },
-            ],
+            pages: vec![page(4096, Some(Which::Second)), page(12288, None)],
         };
         let bytes = catalog.to_bytes();
         assert_eq!(bytes.len() as u64, size(2, 3, 1, 2));

@@ -17,6 +17,8 @@
 //!     range gone     first id u64
 //!     root           id u64, 0 for none
 //!     class          slot size u64
+//!     pages          offset u64, length u64
+//!     catalogs       offset u64, length u64
 //! ```
 //! An LSN is a position in the log, which goes round and round in the ring.
 //!
@@ -62,6 +64,10 @@ pub(in crate::store) enum Change {
     RangeGone(u64),
     Root(Option<u64>),
     Class(u64),
+    /// More pages, both copies of one behind those of the other, that are there from here on.
+    Pages(Area),
+    /// Where catalogs go from here on.
+    Catalogs(Area),
 }
 
 /// A record that was read.
@@ -139,6 +145,8 @@ const RANGE: u32 = 6;
 const RANGE_GONE: u32 = 7;
 const ROOT: u32 = 8;
 const CLASS: u32 = 9;
+const PAGES: u32 = 10;
+const CATALOGS: u32 = 11;
 
 fn padded(len: u64) -> u64 {
     len.next_multiple_of(ALIGN)
@@ -156,6 +164,8 @@ impl Change {
             Self::RangeGone(_) => (RANGE_GONE, 1),
             Self::Root(_) => (ROOT, 1),
             Self::Class(_) => (CLASS, 1),
+            Self::Pages(_) => (PAGES, 1),
+            Self::Catalogs(_) => (CATALOGS, 1),
         }
     }
 
@@ -172,6 +182,7 @@ impl Change {
                 .sum(),
             Self::Range(_) => 32,
             Self::RangeGone(_) | Self::Root(_) | Self::Class(_) => 8,
+            Self::Pages(_) | Self::Catalogs(_) => 16,
         };
         HEADER as u64 + own
     }
@@ -209,6 +220,10 @@ impl Change {
             Self::RangeGone(first) => word(*first, out),
             Self::Root(id) => word(id.unwrap_or(0), out),
             Self::Class(size) => word(*size, out),
+            Self::Pages(area) | Self::Catalogs(area) => {
+                word(area.offset, out);
+                word(area.len, out);
+            }
         }
     }
 
@@ -310,6 +325,14 @@ fn read(kind: u32, count: usize, own: &[u8]) -> Option<Change> {
         RANGE_GONE => Change::RangeGone(words(own, 1)?[0]),
         ROOT => Change::Root(words(own, 1)?.first().copied().filter(|id| *id != 0)),
         CLASS => Change::Class(words(own, 1)?[0]),
+        PAGES | CATALOGS => {
+            let words = words(own, 2)?;
+            let (offset, len) = (words[0], words[1]);
+            match kind {
+                PAGES => Change::Pages(Area { offset, len }),
+                _ => Change::Catalogs(Area { offset, len }),
+            }
+        }
         _ => return None,
     })
 }
@@ -367,6 +390,8 @@ mod tests {
             Change::Root(Some(8)),
             Change::Root(None),
             Change::Class(80),
+            Change::Pages(Area { offset: 9, len: 1 }),
+            Change::Catalogs(Area { offset: 10, len: 1 }),
         ]
     }
 

@@ -1,0 +1,404 @@
+//! What a store holds as of an LSN: the last checkpoint, and the log applied to it.
+//!
+//! # Shape
+//! ```text
+//! superblock ─> catalog ─> pages        load
+//!            + the log's records        apply, one after the other
+//!            = the next checkpoint      write: pages and catalog to their other copies, sync,
+//!                                       the other superblock, sync
+//! ```
+//! A checkpoint is a function of the last one and the log, and looks at nothing that goes on: so it
+//! shows exactly the state at its LSN.
+//!
+//! # Invariants
+//! * K1  `write` touches no copy that the superblock names which recovery would choose now.
+//! * K2  No two of the areas that an image names overlap, and all are behind the superblocks.
+//!
+//! # Checked by
+//! `tests/store_crash.rs`; the fuzz target over `open` (K2).
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::disk::{Disk, DiskExt};
+use super::error::Damage;
+use super::format::catalog::{self, Catalog, Large, PageRef, Range};
+use super::format::page::{self, Page, WORDS};
+use super::format::record::Change;
+use super::format::superblock::{self, Superblock};
+use super::format::{Area, checksum};
+
+/// Why an image could not be made.
+#[derive(Debug)]
+pub(super) enum Bad {
+    Io(io::Error),
+    Damage(Damage),
+}
+
+impl From<io::Error> for Bad {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Damage> for Bad {
+    fn from(damage: Damage) -> Self {
+        Self::Damage(damage)
+    }
+}
+
+/// A store's content as of an LSN, but for the objects' bytes.
+#[derive(Debug)]
+pub(super) struct Image {
+    pub(super) superblock: Superblock,
+    pub(super) root: Option<u64>,
+    pub(super) classes: Vec<u64>,
+    /// By their first ids.
+    pub(super) ranges: BTreeMap<u64, Range>,
+    /// By their ids.
+    pub(super) large: BTreeMap<u64, Large>,
+    pub(super) pages: Vec<PageRef>,
+    /// Where the next catalog goes, if not beside the current one.
+    pub(super) catalogs: Area,
+    /// Pages that were looked at, and whether they were changed.
+    loaded: BTreeMap<u32, (Page, bool)>,
+}
+
+impl Image {
+    /// Of a store without anything.
+    pub(super) fn empty(superblock: Superblock, classes: Vec<u64>) -> Self {
+        Self {
+            catalogs: superblock.catalogs,
+            superblock,
+            root: None,
+            classes,
+            ranges: BTreeMap::new(),
+            large: BTreeMap::new(),
+            pages: Vec::new(),
+            loaded: BTreeMap::new(),
+        }
+    }
+
+    /// What a superblock says.
+    pub(super) fn load(disk: &dyn Disk, superblock: Superblock) -> Result<Self, Bad> {
+        let area = superblock.catalog;
+        let within = area.end().is_some_and(|end| end <= disk.len().unwrap_or(0));
+        if !within {
+            return Err(Damage::Catalog.into());
+        }
+        let bytes = disk.read_vec_at(area.len as usize, area.offset)?;
+        if checksum(&[&bytes]) != superblock.catalog_checksum {
+            return Err(Damage::Catalog.into());
+        }
+        let catalog = Catalog::from_bytes(&bytes).ok_or(Damage::Catalog)?;
+        let ranges = catalog.ranges.iter().map(|range| (range.first_id, *range));
+        let large = catalog.large.iter().map(|large| (large.id, *large));
+        let image = Self {
+            root: catalog.root,
+            ranges: ranges.collect(),
+            large: large.collect(),
+            classes: catalog.classes,
+            pages: catalog.pages,
+            ..Self::empty(superblock, Vec::new())
+        };
+        image.check(disk)?;
+        Ok(image)
+    }
+
+    // ---------------------------------------------------------------- what it says
+
+    /// Everything that the image names, with what it is.
+    pub(super) fn areas(&self) -> Vec<Area> {
+        let pages = self.pages.iter().map(|page| Area {
+            offset: page.offset,
+            len: 2 * page::SIZE as u64,
+        });
+        let fixed = [
+            Area {
+                offset: 0,
+                len: superblock::END,
+            },
+            self.superblock.journal,
+            self.superblock.catalogs,
+        ];
+        let next = (self.catalogs != self.superblock.catalogs).then_some(self.catalogs);
+        let objects = self.objects();
+        fixed
+            .into_iter()
+            .chain(next)
+            .chain(pages)
+            .chain(objects)
+            .collect()
+    }
+
+    fn objects(&self) -> impl Iterator<Item = Area> + '_ {
+        let ranges = self.ranges.values().map(|range| Area {
+            offset: range.offset,
+            len: range.slot_size.saturating_mul(range.slots.into()),
+        });
+        ranges.chain(self.large.values().map(|large| Area {
+            offset: large.offset,
+            len: large.slot_size,
+        }))
+    }
+
+    /// K2, and that ids and words belong to one range each.
+    pub(super) fn check(&self, disk: &dyn Disk) -> Result<(), Bad> {
+        let len = disk.len()?;
+        let mut areas = self.areas();
+        areas.sort_by_key(|area| area.offset);
+        let mut end = 0;
+        for area in areas {
+            if area.offset < end || area.end().is_none_or(|end| end > len) {
+                return Err(Damage::Overlap {
+                    offset: area.offset,
+                }
+                .into());
+            }
+            end = area.offset + area.len;
+        }
+        self.check_ids()?;
+        self.check_words()
+    }
+
+    fn check_ids(&self) -> Result<(), Bad> {
+        let ranges = self.ranges.values();
+        let ranges = ranges.map(|range| (range.first_id, u64::from(range.slots), range.slot_size));
+        let large = self
+            .large
+            .values()
+            .map(|large| (large.id, 1, large.slot_size));
+        let mut all: Vec<_> = ranges.chain(large).collect();
+        all.sort_unstable();
+        let mut next = 1;
+        for (first, slots, size) in all {
+            let end = first.checked_add(slots);
+            if first < next || slots == 0 || size < super::format::slot::HEADER {
+                return Err(Damage::Ids { first }.into());
+            }
+            next = end.ok_or(Damage::Ids { first })?;
+        }
+        Ok(())
+    }
+
+    fn check_words(&self) -> Result<(), Bad> {
+        let room = self.pages.len() as u64 * WORDS as u64;
+        let mut words: Vec<_> = self.ranges.values().map(words_of).collect();
+        words.sort_unstable();
+        let mut next = 0;
+        for (word, n) in words {
+            if u64::from(word) < next || u64::from(word) + n > room {
+                return Err(Damage::Words { word }.into());
+            }
+            next = u64::from(word) + n;
+        }
+        Ok(())
+    }
+
+    /// The range that has this id.
+    pub(super) fn range_of(&self, id: u64) -> Option<&Range> {
+        let (_, range) = self.ranges.range(..=id).next_back()?;
+        (id - range.first_id < range.slots.into()).then_some(range)
+    }
+
+    /// Where the slot of an id is.
+    pub(super) fn slot_of(&self, id: u64) -> Option<Area> {
+        if let Some(large) = self.large.get(&id) {
+            return Some(Area {
+                offset: large.offset,
+                len: large.slot_size,
+            });
+        }
+        let range = self.range_of(id)?;
+        let at = (id - range.first_id) * range.slot_size;
+        Some(Area {
+            offset: range.offset + at,
+            len: range.slot_size,
+        })
+    }
+
+    /// The live bits of a range.
+    pub(super) fn words(&mut self, disk: &dyn Disk, range: Range) -> Result<Vec<u64>, Bad> {
+        let (word, n) = words_of(&range);
+        (u64::from(word)..u64::from(word) + n)
+            .map(|word| Ok(*self.word(disk, word)?))
+            .collect()
+    }
+
+    /// How many bytes its catalog has.
+    pub(super) fn catalog_len(&self) -> u64 {
+        catalog::size(
+            self.classes.len(),
+            self.ranges.len(),
+            self.large.len(),
+            self.pages.len(),
+        )
+    }
+
+    // ---------------------------------------------------------------- what happens to it
+
+    /// Applies a record.
+    pub(super) fn apply(&mut self, disk: &dyn Disk, change: &Change) -> Result<(), Bad> {
+        match change {
+            Change::Put(puts) => {
+                for put in puts {
+                    self.drew(put.generation);
+                    self.set(disk, put.id, true)?;
+                }
+            }
+            Change::PutLarge(put, large) => {
+                self.drew(put.generation);
+                self.issued(large.id, 1);
+                self.large.insert(large.id, *large);
+            }
+            Change::Overwrite(all) => all.iter().for_each(|(put, _)| self.drew(put.generation)),
+            Change::FromScratch(put, _) => self.drew(put.generation),
+            Change::Free(ids) => {
+                for &id in ids {
+                    self.free(disk, id)?;
+                }
+            }
+            Change::Range(range) => {
+                self.issued(range.first_id, range.slots.into());
+                self.ranges.insert(range.first_id, *range);
+            }
+            Change::RangeGone(first) => {
+                self.ranges
+                    .remove(first)
+                    .ok_or(Damage::Ids { first: *first })?;
+            }
+            Change::Root(id) => self.root = *id,
+            Change::Class(size) => self.classes.push(*size),
+            Change::Pages(area) => self.pages.extend(pages_in(*area)),
+            Change::Catalogs(area) => self.catalogs = *area,
+        }
+        Ok(())
+    }
+
+    fn drew(&mut self, generation: u64) {
+        let drawn = &mut self.superblock.generations;
+        *drawn = (*drawn).max(generation.saturating_add(1));
+    }
+
+    fn issued(&mut self, first: u64, n: u64) {
+        let next = &mut self.superblock.next_id;
+        if *next != 0 {
+            *next = first.checked_add(n).map_or(0, |end| end.max(*next));
+        }
+    }
+
+    fn free(&mut self, disk: &dyn Disk, id: u64) -> Result<(), Bad> {
+        if self.root == Some(id) {
+            self.root = None;
+        }
+        match self.large.remove(&id) {
+            Some(_) => Ok(()),
+            None => self.set(disk, id, false),
+        }
+    }
+
+    fn set(&mut self, disk: &dyn Disk, id: u64, live: bool) -> Result<(), Bad> {
+        let range = *self.range_of(id).ok_or(Damage::Ids { first: id })?;
+        let slot = id - range.first_id;
+        let word = self.word_mut(disk, u64::from(range.word) + slot / 64)?;
+        let bit = 1 << (slot % 64);
+        *word = if live { *word | bit } else { *word & !bit };
+        Ok(())
+    }
+
+    fn word(&mut self, disk: &dyn Disk, word: u64) -> Result<&mut u64, Bad> {
+        let number = u32::try_from(word / WORDS as u64).map_err(|_| Damage::Catalog)?;
+        if !self.loaded.contains_key(&number) {
+            let page = self.read_page(disk, number)?;
+            self.loaded.insert(number, (page, false));
+        }
+        let (page, _) = self.loaded.get_mut(&number).expect("it was just loaded");
+        Ok(&mut page.words[(word % WORDS as u64) as usize])
+    }
+
+    fn word_mut(&mut self, disk: &dyn Disk, word: u64) -> Result<&mut u64, Bad> {
+        self.word(disk, word)?;
+        let number = (word / WORDS as u64) as u32;
+        let (page, changed) = self.loaded.get_mut(&number).expect("it was just loaded");
+        *changed = true;
+        Ok(&mut page.words[(word % WORDS as u64) as usize])
+    }
+
+    fn read_page(&self, disk: &dyn Disk, number: u32) -> Result<Page, Bad> {
+        let page = self
+            .pages
+            .get(number as usize)
+            .ok_or(Damage::Page { number })?;
+        let Some(offset) = page.current() else {
+            return Ok(Page::empty(number));
+        };
+        let bytes = disk.read_vec_at(page::SIZE, offset)?;
+        Ok(Page::from_bytes(number, &bytes).ok_or(Damage::Page { number })?)
+    }
+
+    // ---------------------------------------------------------------- the next checkpoint
+
+    /// Makes this the checkpoint at `lsn`. What the records before it did to objects in place must
+    /// be on the disk, if not yet synced.
+    pub(super) fn write(&mut self, disk: &dyn Disk, lsn: u64, salt: u64) -> io::Result<()> {
+        let sequence = self.superblock.sequence + 1;
+        for (number, (page, changed)) in &mut self.loaded {
+            if core::mem::take(changed) {
+                let at = &mut self.pages[*number as usize];
+                page.sequence = sequence;
+                disk.write_all_at(&page.to_bytes(), at.flip())?;
+            }
+        }
+        let bytes = self.to_catalog().to_bytes();
+        let catalog = self.other_catalog(bytes.len() as u64);
+        disk.write_all_at(&bytes, catalog.offset)?;
+        disk.sync_data()?;
+        let superblock = Superblock {
+            sequence,
+            salt,
+            lsn,
+            catalog,
+            catalog_checksum: checksum(&[&bytes]),
+            catalogs: self.catalogs,
+            ..self.superblock
+        };
+        disk.write_all_at(&superblock.to_bytes(), superblock.offset())?;
+        disk.sync_data()?;
+        self.superblock = superblock;
+        Ok(())
+    }
+}
+
+impl Image {
+    fn to_catalog(&self) -> Catalog {
+        Catalog {
+            root: self.root,
+            classes: self.classes.clone(),
+            ranges: self.ranges.values().copied().collect(),
+            large: self.large.values().copied().collect(),
+            pages: self.pages.clone(),
+        }
+    }
+
+    /// Where a catalog of this length goes: the half of its area that the present one is not in.
+    fn other_catalog(&self, len: u64) -> Area {
+        let half = self.catalogs.len / 2;
+        debug_assert!(len <= half);
+        let first = self.catalogs.offset;
+        let taken = self.superblock.catalog.offset == first;
+        let offset = if taken { first + half } else { first };
+        Area { offset, len }
+    }
+}
+
+/// The first word of a range, and how many it has.
+pub(super) fn words_of(range: &Range) -> (u32, u64) {
+    (range.word, u64::from(range.slots).div_ceil(64))
+}
+
+/// Pages that were never written, one behind the other.
+fn pages_in(area: Area) -> impl Iterator<Item = PageRef> {
+    let pair = 2 * page::SIZE as u64;
+    let offsets = (0..area.len / pair).map(move |at| area.offset + at * pair);
+    offsets.map(|offset| PageRef { offset, copy: None })
+}

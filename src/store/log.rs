@@ -1,0 +1,366 @@
+//! The journal: records one behind the other, written and synced in groups.
+//!
+//! # Shape
+//! ```text
+//! ring   [ .. released | .. durable | .. written | buffer .. next | free .. ]
+//!          ^ needed since the last checkpoint
+//! ```
+//! An LSN is a position that only grows; its place in the ring is its remainder. Whoever commits
+//! becomes the leader of all that was appended before: it writes and syncs for those who wait.
+//!
+//! # Invariants
+//! * L1  `released <= durable <= written <= next`, and `next - released` is at most the ring.
+//! * L2  What is before `written` is in the ring, whole; so whoever syncs syncs no record without all
+//!   that are before it.
+//! * L3  After a write or a sync that failed, nothing is written or synced any more, and everybody who
+//!   waits or comes is told.
+//!
+//! # Progress
+//! `append` blocks on the log's lock for a copy of its record; `write` and `sync` on the disk, and
+//! on whoever leads.
+//!
+//! # Checked by
+//! `loom-tests/store_log.rs` (L1 to L3); `tests/store_crash.rs`.
+
+use std::io;
+use std::sync::Arc;
+
+use super::disk::{Disk, DiskExt};
+use super::format::Area;
+use super::format::record::{self, Change, HEADER, Record};
+use crate::sync::lock::{Condvar, Mutex, MutexGuard};
+
+/// A part of the ring that is kept for records that must not wait: one in so many bytes.
+const HEADROOM: u64 = 16;
+/// How much is read at once.
+const CHUNK: u64 = 1 << 20;
+
+/// Why a record was not appended; nothing has changed.
+#[derive(Clone, Debug)]
+pub(super) enum Refused {
+    /// The ring has no room before the next checkpoint.
+    Full,
+    Failed(Failed),
+}
+
+/// A write or a sync failed, and nobody knows what is on the disk.
+#[derive(Clone, Debug)]
+pub(super) struct Failed(pub(super) Arc<io::Error>);
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+/// Who appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Can run a checkpoint and come again.
+    Ordinary,
+    /// Cannot, and may use the last part of the ring.
+    Urgent,
+}
+
+#[derive(Debug)]
+struct State {
+    released: u64,
+    durable: u64,
+    written: u64,
+    next: u64,
+    /// What is between `written` and `next`, but for what is being written.
+    buffer: Vec<u8>,
+    writing: bool,
+    syncing: bool,
+    failed: Option<Failed>,
+}
+
+/// The journal of one store.
+pub(super) struct Log {
+    disk: Arc<dyn Disk>,
+    ring: Area,
+    salt: u64,
+    state: Mutex<State>,
+    /// Something was written, synced, released, or failed.
+    changed: Condvar,
+}
+
+impl Log {
+    /// An empty one, which begins at this LSN.
+    pub(super) fn new(disk: Arc<dyn Disk>, ring: Area, salt: u64, lsn: u64) -> Self {
+        let state = State {
+            released: lsn,
+            durable: lsn,
+            written: lsn,
+            next: lsn,
+            buffer: Vec::new(),
+            writing: false,
+            syncing: false,
+            failed: None,
+        };
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        Self {
+            disk,
+            ring,
+            salt,
+            state,
+            changed,
+        }
+    }
+
+    /// Appends a record; where the next one begins.
+    pub(super) fn append(&self, change: &Change, class: Class) -> Result<u64, Refused> {
+        let mut state = self.state.lock();
+        if let Some(failed) = &state.failed {
+            return Err(Refused::Failed(failed.clone()));
+        }
+        let len = change.record_len();
+        let room = match class {
+            Class::Ordinary => self.ring.len - self.ring.len / HEADROOM,
+            Class::Urgent => self.ring.len,
+        };
+        if state.next + len - state.released > room {
+            return Err(Refused::Full);
+        }
+        let (lsn, durable) = (state.next, state.durable);
+        change.encode(lsn, durable, self.salt, &mut state.buffer);
+        state.next += len;
+        Ok(state.next)
+    }
+
+    /// The longest record that `append` takes from anybody.
+    pub(super) fn longest(&self) -> u64 {
+        self.ring.len / 4
+    }
+
+    /// Where the next record will begin.
+    pub(super) fn end(&self) -> u64 {
+        self.state.lock().next
+    }
+
+    /// How much of the ring is needed.
+    pub(super) fn used(&self) -> u64 {
+        let state = self.state.lock();
+        state.next - state.released
+    }
+
+    /// What survives a loss of power.
+    pub(super) fn durable(&self) -> u64 {
+        self.state.lock().durable
+    }
+
+    /// What failed, if something did.
+    pub(super) fn failed(&self) -> Option<Failed> {
+        self.state.lock().failed.clone()
+    }
+
+    /// Refuses everything from now on.
+    pub(super) fn fail(&self, failed: Failed) {
+        self.state.lock().failed.get_or_insert(failed);
+        self.changed.notify_all();
+    }
+
+    /// Forgets what is before `lsn`: a checkpoint has it.
+    pub(super) fn release(&self, lsn: u64) {
+        let mut state = self.state.lock();
+        debug_assert!(state.released <= lsn && lsn <= state.durable);
+        state.released = lsn;
+    }
+
+    /// Waits until all before `end` survives the end of the process.
+    pub(super) fn write(&self, end: u64) -> Result<(), Failed> {
+        drop(self.written(self.state.lock(), end)?);
+        Ok(())
+    }
+
+    fn written<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        end: u64,
+    ) -> Result<MutexGuard<'a, State>, Failed> {
+        loop {
+            if let Some(failed) = &state.failed {
+                return Err(failed.clone());
+            }
+            if state.written >= end {
+                return Ok(state);
+            }
+            state = if state.writing {
+                self.changed.wait(state)
+            } else {
+                self.lead_write(state)
+            };
+        }
+    }
+
+    fn lead_write<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let bytes = core::mem::take(&mut state.buffer);
+        let (from, to) = (state.written, state.next);
+        state.writing = true;
+        drop(state);
+        let result = self.write_ring(&bytes, from);
+        let mut state = self.state.lock();
+        state.writing = false;
+        match result {
+            Ok(()) => state.written = to,
+            Err(error) => drop(state.failed.get_or_insert(error.into())),
+        }
+        self.recycle(&mut state, bytes);
+        self.changed.notify_all();
+        state
+    }
+
+    /// Keeps a buffer of moderate size for the next records.
+    fn recycle(&self, state: &mut State, mut bytes: Vec<u8>) {
+        if state.buffer.capacity() == 0 && bytes.capacity() as u64 <= CHUNK {
+            bytes.clear();
+            state.buffer = bytes;
+        }
+    }
+
+    fn write_ring(&self, bytes: &[u8], lsn: u64) -> io::Result<()> {
+        let at = lsn % self.ring.len;
+        let until_the_end = (self.ring.len - at).min(bytes.len() as u64) as usize;
+        let (first, second) = bytes.split_at(until_the_end);
+        self.disk.write_all_at(first, self.ring.offset + at)?;
+        self.disk.write_all_at(second, self.ring.offset)
+    }
+
+    /// Waits until all before `end` survives a loss of power, and with it all that was written to
+    /// the disk, elsewhere, before the call.
+    pub(super) fn sync(&self, end: u64) -> Result<(), Failed> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(failed) = &state.failed {
+                return Err(failed.clone());
+            }
+            if state.durable >= end {
+                return Ok(());
+            }
+            state = if state.syncing {
+                self.changed.wait(state)
+            } else {
+                self.lead_sync(state)?
+            };
+        }
+    }
+
+    fn lead_sync<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+    ) -> Result<MutexGuard<'a, State>, Failed> {
+        state.syncing = true;
+        let all = state.next;
+        let result = self.written(state, all).map(|state| {
+            let upto = state.written;
+            drop(state);
+            self.disk.sync_data().map(|()| upto)
+        });
+        let mut state = self.state.lock();
+        state.syncing = false;
+        let result = match result {
+            Ok(Ok(upto)) => {
+                state.durable = upto;
+                Ok(())
+            }
+            Ok(Err(error)) => Err(state.failed.get_or_insert(error.into()).clone()),
+            Err(failed) => Err(failed),
+        };
+        self.changed.notify_all();
+        result.map(|()| state)
+    }
+}
+
+/// Reads records from the ring, one behind the other.
+pub(super) struct Reader<'a> {
+    disk: &'a dyn Disk,
+    ring: Area,
+    salt: u64,
+    lsn: u64,
+    /// Nothing from here on is a record: the ring has come round.
+    limit: u64,
+    chunk: Vec<u8>,
+    /// Where in the log the chunk begins.
+    begin: u64,
+}
+
+impl<'a> Reader<'a> {
+    /// From the record at `lsn` on.
+    pub(super) fn new(disk: &'a dyn Disk, ring: Area, salt: u64, lsn: u64) -> Self {
+        let limit = lsn.saturating_add(ring.len);
+        Self {
+            disk,
+            ring,
+            salt,
+            lsn,
+            limit,
+            chunk: Vec::new(),
+            begin: lsn,
+        }
+    }
+
+    /// Where the next record begins, or would.
+    pub(super) fn lsn(&self) -> u64 {
+        self.lsn
+    }
+
+    /// The next record; nothing where none is, whole.
+    pub(super) fn read(&mut self) -> io::Result<Option<Record>> {
+        let Some(record) = self.record_at(self.lsn)? else {
+            return Ok(None);
+        };
+        self.lsn += record.len;
+        Ok(Some(record))
+    }
+
+    /// The first whole record behind where none was, if there is one in what is left of the ring.
+    pub(super) fn find_later(&mut self) -> io::Result<Option<Record>> {
+        let mut lsn = self.lsn;
+        while lsn + (HEADER as u64) < self.limit {
+            lsn += record::ALIGN;
+            if let Some(record) = self.record_at(lsn)? {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on behind a record that `find_later` found.
+    pub(super) fn skip_to(&mut self, lsn: u64) {
+        self.lsn = lsn;
+    }
+
+    fn record_at(&mut self, lsn: u64) -> io::Result<Option<Record>> {
+        if lsn + HEADER as u64 > self.limit {
+            return Ok(None);
+        }
+        let Some(len) = record::len_at(lsn, self.bytes(lsn, HEADER as u64)?) else {
+            return Ok(None);
+        };
+        if len > self.limit - lsn {
+            return Ok(None);
+        }
+        let salt = self.salt;
+        Ok(record::decode(lsn, salt, self.bytes(lsn, len)?))
+    }
+
+    /// A part of the log; `lsn` never goes back by more than a chunk.
+    fn bytes(&mut self, lsn: u64, len: u64) -> io::Result<&[u8]> {
+        let end = self.begin + self.chunk.len() as u64;
+        if lsn < self.begin || lsn + len > end {
+            self.fill(lsn, len.max(CHUNK).min(self.limit - lsn))?;
+        }
+        let from = (lsn - self.begin) as usize;
+        Ok(&self.chunk[from..from + len as usize])
+    }
+
+    fn fill(&mut self, lsn: u64, len: u64) -> io::Result<()> {
+        let at = lsn % self.ring.len;
+        let first = (self.ring.len - at).min(len);
+        self.chunk.resize(len as usize, 0);
+        self.begin = lsn;
+        let (one, two) = self.chunk.split_at_mut(first as usize);
+        self.disk.read_exact_at(one, self.ring.offset + at)?;
+        self.disk.read_exact_at(two, self.ring.offset)
+    }
+}
