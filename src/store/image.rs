@@ -195,6 +195,15 @@ impl Image {
         Ok(())
     }
 
+    /// Its ranges and large objects alone.
+    pub(super) fn with_no_pages(&self) -> Self {
+        Self {
+            ranges: self.ranges.clone(),
+            large: self.large.clone(),
+            ..Self::empty(self.superblock, Vec::new())
+        }
+    }
+
     /// The range that has this id.
     pub(super) fn range_of(&self, id: u64) -> Option<&Range> {
         let (_, range) = self.ranges.range(..=id).next_back()?;

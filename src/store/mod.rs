@@ -3,3 +3,5 @@ mod error;
 mod format;
 mod image;
 mod log;
+mod object;
+mod recover;

@@ -39,18 +39,15 @@ impl Layout {
     /// Of a slot of this size; nothing of one that is too small for a header.
     pub(in crate::store) fn of_slot(size: u64) -> Option<Self> {
         let room = size.checked_sub(HEADER)?;
-        if room <= BLOCK {
-            return Some(Self {
-                capacity: room,
-                payload: HEADER,
-            });
-        }
-        // So many blocks that they and their list fit; the last may be a part of one.
         let blocks = room.div_ceil(BLOCK + 4);
-        let capacity = room - 4 * blocks;
+        // Where the last block would be shorter than its checksum, there is one less.
+        let capacity = room
+            .saturating_sub(4 * blocks)
+            .max(blocks.saturating_sub(1) * BLOCK);
+        let capacity = capacity.max(room.min(BLOCK));
         Some(Self {
             capacity,
-            payload: HEADER + 4 * blocks,
+            payload: HEADER + list_len(capacity),
         })
     }
 
@@ -59,17 +56,21 @@ impl Layout {
         if len > MAX_LEN {
             return None;
         }
-        let list = if len > BLOCK {
-            4 * len.div_ceil(BLOCK)
-        } else {
-            0
-        };
+        let list = list_len(len);
         Some(HEADER + list + len)
     }
 
     /// How many checksums the slot's list has room for.
     pub(in crate::store) fn list_len(self) -> u64 {
         (self.payload - HEADER) / 4
+    }
+}
+
+/// The bytes of the list of an object of this length.
+fn list_len(len: u64) -> u64 {
+    match len.div_ceil(BLOCK) {
+        0 | 1 => 0,
+        blocks => 4 * blocks,
     }
 }
 
@@ -167,6 +168,8 @@ mod tests {
         for size in (HEADER..4 * BLOCK).chain((1 << 30)..(1 << 30) + 200_000) {
             let layout = Layout::of_slot(size).unwrap();
             assert!(layout.payload + layout.capacity <= size);
+            let shorter = Layout::of_slot(size - 1);
+            assert!(shorter.is_none_or(|shorter| shorter.capacity <= layout.capacity));
             let needed = layout.capacity.div_ceil(BLOCK);
             assert!(
                 layout.capacity <= BLOCK || layout.list_len() >= needed,
