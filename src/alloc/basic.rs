@@ -170,6 +170,11 @@ impl BasicAllocator {
         BasicBuilder::default()
     }
 
+    #[cfg(feature = "store")]
+    pub(crate) fn directory_mut(&mut self) -> &mut Directory {
+        &mut self.directory
+    }
+
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }

@@ -191,6 +191,9 @@ impl Class {
     /// A slot of `found` was emptied: gives the block back if it is unused and not the spare one.
     #[inline]
     pub(crate) fn emptied(&self, directory: &Directory, found: Found<'_>, guard: &Guard) {
+        if directory.keeps_ranges() {
+            return;
+        }
         let word = (found.slot.get() / BITS) as usize;
         if found.block.live_word(word) == Some(0) && found.block.is_unused() {
             self.unused(directory, found, guard);

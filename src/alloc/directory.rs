@@ -26,6 +26,7 @@
 #![allow(unsafe_code)] // an address in an index entry has no lifetime: H1 and H2 are its lifetime
 
 use core::fmt;
+use std::sync::Arc;
 
 use super::class::Class;
 use super::error::{AllocError, FreeError, LookupError};
@@ -56,9 +57,19 @@ impl Value for BlockRef {
 /// The class of blocks that belong to no size class: one large object each.
 pub(crate) const NO_CLASS: u32 = u32::MAX;
 
+/// Who is asked before a range, or a large object, is put to use; ranges are then kept.
+pub(crate) trait Watch: Send + Sync {
+    /// Under no lock but the class's.
+    ///
+    /// # Errors
+    /// Why it is not put to use: nothing has changed then.
+    fn adds(&self, directory: &Directory, ids: IdRange, span: &Span) -> Result<(), AllocError>;
+}
+
 /// The index, the address space behind it, and what was removed from them.
 pub(crate) struct Directory {
     domain: Domain,
+    watch: Option<Arc<dyn Watch>>,
     index: RangeIndex<BlockRef>,
     root: Mutex<Root>,
 }
@@ -107,8 +118,20 @@ impl Directory {
         Self {
             index: RangeIndex::with_domain(&domain),
             domain,
+            watch: None,
             root: Mutex::new(root),
         }
+    }
+
+    /// Has somebody asked from now on.
+    #[cfg(feature = "store")]
+    pub(crate) fn watch(&mut self, watch: Arc<dyn Watch>) {
+        self.watch = Some(watch);
+    }
+
+    /// Whether ranges are kept, and only given back where somebody says so.
+    pub(crate) fn keeps_ranges(&self) -> bool {
+        self.watch.is_some()
     }
 
     pub(crate) fn domain(&self) -> &Domain {
@@ -240,27 +263,23 @@ impl Directory {
         let ids = root.ids.issue(wanted.slots());
         let ids = ids.expect("there are ids for as many slots, or more");
         root.singles.prefetch(extent.offset);
-        let handle = self.enter(&mut root, wanted, ids, extent, first_use);
-        Ok((handle, ids, extent))
-    }
-
-    fn enter(
-        &self,
-        root: &mut Root,
-        wanted: Wanted,
-        ids: IdRange,
-        extent: Extent,
-        first_use: impl FnOnce(&Block),
-    ) -> BlockRef {
-        let block = Block::new(Span {
+        let span = Span {
             first_id: ids.first(),
             first_offset: extent.offset,
             slot_size: wanted.slot_size,
             last: wanted.last,
             class: wanted.class,
-        });
+        };
+        if let Some(watch) = &self.watch {
+            drop(root);
+            let asked = watch.adds(self, ids, &span);
+            root = self.root.lock();
+            asked.inspect_err(|_| root.space.free(extent))?;
+        }
+        let block = Block::new(span);
         first_use(&block);
-        self.place(root, block, ids)
+        let handle = self.place(&mut root, block, ids);
+        Ok((handle, ids, extent))
     }
 
     /// Lets the index lead to a block whose ids nobody else has.

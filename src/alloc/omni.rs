@@ -257,6 +257,18 @@ impl OmniBlockAllocator {
         Ok(OmniReservation { owner, id, extent })
     }
 
+    /// Takes up a reservation that was kept. Each one is taken up once, and by one.
+    #[cfg(feature = "store")]
+    pub(crate) fn resume(&self, id: ObjectId) -> OmniReservation<'_> {
+        let guard = self.pin();
+        let found = self.root.directory().find(id, &guard);
+        let found = found.expect("a reserved slot keeps its range (H2)");
+        let extent = found.block.extent(found.slot);
+        drop(guard);
+        let owner = self;
+        OmniReservation { owner, id, extent }
+    }
+
     /// Takes a free slot of a class, which grows for it if it must.
     #[inline]
     fn take<R>(
@@ -309,7 +321,9 @@ impl OmniBlockAllocator {
         match attempt() {
             Err(AllocError::Space(SpaceError::NoSpace)) => {
                 self.collect();
-                self.trim();
+                if !self.root.directory().keeps_ranges() {
+                    self.trim();
+                }
                 self.root.collect();
                 attempt()
             }

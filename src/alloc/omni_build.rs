@@ -11,7 +11,7 @@ use super::gaps::SpaceError;
 use super::omni::OmniBlockAllocator;
 use super::snapshot::{self, AllocatorSnapshot, RestoreError};
 use crate::bitset::Cursors;
-use crate::id::{ByteLen, FileOffset, ObjectId};
+use crate::id::{ByteLen, Extent, FileOffset, ObjectId};
 use crate::sync::epoch::Domain;
 
 /// Builds an [`OmniBlockAllocator`].
@@ -109,9 +109,18 @@ impl OmniBuilder {
     /// # Errors
     /// [`RestoreError`], which names what does not fit.
     pub fn restore(self, snapshot: &AllocatorSnapshot) -> Result<OmniBlockAllocator, RestoreError> {
+        self.restore_beside(snapshot, &[])
+    }
+
+    /// As `restore`, with extents that are taken and are no objects.
+    pub(crate) fn restore_beside(
+        self,
+        snapshot: &AllocatorSnapshot,
+        taken: &[Extent],
+    ) -> Result<OmniBlockAllocator, RestoreError> {
         let classes = snapshot.classes.clone();
         let built = self.classes(classes).build().map_err(RestoreError::Space)?;
-        snapshot::restore(&built, snapshot)?;
+        snapshot::restore(&built, snapshot, taken)?;
         Ok(built)
     }
 }

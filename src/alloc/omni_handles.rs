@@ -54,6 +54,12 @@ impl OmniReservation<'_> {
     /// Makes the slot free again; what a drop does.
     pub fn cancel(self) {}
 
+    /// Leaves the slot taken, until `OmniBlockAllocator::resume`.
+    #[cfg(feature = "store")]
+    pub(crate) fn keep(self) -> ObjectId {
+        core::mem::ManuallyDrop::new(self).id
+    }
+
     fn with<R>(&self, f: impl FnOnce(Found<'_>, &Guard) -> R) -> R {
         let guard = self.owner.pin();
         let found = self.owner.root().directory().find(self.id, &guard);

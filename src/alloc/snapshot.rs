@@ -140,11 +140,21 @@ pub(super) fn take(allocator: &OmniBlockAllocator) -> AllocatorSnapshot {
 pub(super) fn restore(
     allocator: &OmniBlockAllocator,
     snapshot: &AllocatorSnapshot,
+    taken: &[Extent],
 ) -> Result<(), RestoreError> {
     let mut ranges: Vec<&RangeSnapshot> = snapshot.ranges.iter().collect();
     ranges.sort_by_key(|range| range.offset); // the space is claimed in ascending order
+    let mut taken = taken.to_vec();
+    taken.sort_by_key(|extent| core::cmp::Reverse(extent.offset));
+    let claim = |extent| allocator.root().directory().with_space(|space| space.claim(extent));
     for range in ranges {
+        while let Some(extent) = taken.pop_if(|extent| extent.offset < range.offset) {
+            claim(extent).map_err(RestoreError::Space)?;
+        }
         restore_range(allocator, range)?;
+    }
+    for extent in taken.into_iter().rev() {
+        claim(extent).map_err(RestoreError::Space)?;
     }
     let next = snapshot.next_id.map_or(u64::MAX, ObjectId::get);
     allocator.root().directory().skip_ids(next);
