@@ -75,6 +75,8 @@ pub use id::{
 };
 #[cfg(feature = "index")]
 pub use index::*;
+#[cfg(feature = "store")]
+pub use store::*;
 pub use sync::epoch::{Domain, Guard};
 
 /// What the models in `loom-tests/` look at by itself.

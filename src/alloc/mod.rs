@@ -36,6 +36,8 @@ pub use block::{BlockAllocator, LiveIds};
 pub use block_build::BlockBuilder;
 pub use block_handles::{LocalAlloc, Reservation};
 pub use classes::{ClassError, ClassUse, GrowByShare, Growth, MAX_CLASSES, SizeClasses};
+#[cfg(feature = "store")]
+pub(crate) use directory::{Directory, NO_CLASS, Watch};
 pub use error::{AllocError, BuildError, FreeError, LookupError, SlotState};
 pub use gaps::SpaceError;
 pub use omni::OmniBlockAllocator;

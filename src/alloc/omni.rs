@@ -257,6 +257,20 @@ impl OmniBlockAllocator {
         Ok(OmniReservation { owner, id, extent })
     }
 
+    /// Has somebody asked before a range or large object is put to use, and keeps ranges.
+    #[cfg(feature = "store")]
+    pub(crate) fn watch(&mut self, watch: Arc<dyn super::directory::Watch>) {
+        self.root.directory_mut().watch(watch);
+    }
+
+    /// Whether an id is that of a large object.
+    #[cfg(feature = "store")]
+    pub(crate) fn is_single(&self, id: ObjectId) -> bool {
+        let guard = self.pin();
+        let found = self.root.directory().find(id, &guard);
+        found.is_some_and(|found| found.block.span().class == NO_CLASS)
+    }
+
     /// Takes up a reservation that was kept. Each one is taken up once, and by one.
     #[cfg(feature = "store")]
     pub(crate) fn resume(&self, id: ObjectId) -> OmniReservation<'_> {

@@ -146,7 +146,12 @@ pub(super) fn restore(
     ranges.sort_by_key(|range| range.offset); // the space is claimed in ascending order
     let mut taken = taken.to_vec();
     taken.sort_by_key(|extent| core::cmp::Reverse(extent.offset));
-    let claim = |extent| allocator.root().directory().with_space(|space| space.claim(extent));
+    let claim = |extent| {
+        allocator
+            .root()
+            .directory()
+            .with_space(|space| space.claim(extent))
+    };
     for range in ranges {
         while let Some(extent) = taken.pop_if(|extent| extent.offset < range.offset) {
             claim(extent).map_err(RestoreError::Space)?;

@@ -107,28 +107,27 @@ impl Image {
 
     // ---------------------------------------------------------------- what it says
 
-    /// Everything that the image names, with what it is.
-    pub(super) fn areas(&self) -> Vec<Area> {
+    /// What belongs to the store itself, behind the journal.
+    pub(super) fn own_areas(&self) -> Vec<Area> {
         let pages = self.pages.iter().map(|page| Area {
             offset: page.offset,
             len: 2 * page::SIZE as u64,
         });
-        let fixed = [
-            Area {
-                offset: 0,
-                len: superblock::END,
-            },
-            self.superblock.journal,
-            self.superblock.catalogs,
-        ];
-        let next = (self.catalogs != self.superblock.catalogs).then_some(self.catalogs);
-        let objects = self.objects();
-        fixed
-            .into_iter()
-            .chain(next)
-            .chain(pages)
-            .chain(objects)
-            .collect()
+        let catalogs = self.superblock.catalogs;
+        let next = (self.catalogs != catalogs).then_some(self.catalogs);
+        pages.chain([catalogs]).chain(next).collect()
+    }
+
+    /// Everything that the image names.
+    fn areas(&self) -> Vec<Area> {
+        let superblocks = Area {
+            offset: 0,
+            len: superblock::END,
+        };
+        let mut all = vec![superblocks, self.superblock.journal];
+        all.extend(self.own_areas());
+        all.extend(self.objects());
+        all
     }
 
     fn objects(&self) -> impl Iterator<Item = Area> + '_ {

@@ -138,10 +138,10 @@ impl Log {
         self.state.lock().next
     }
 
-    /// How much of the ring is needed.
-    pub(super) fn used(&self) -> u64 {
+    /// Whether half of the ring is needed.
+    pub(super) fn is_half_full(&self) -> bool {
         let state = self.state.lock();
-        state.next - state.released
+        state.next - state.released >= self.ring.len / 2
     }
 
     /// What survives a loss of power.

@@ -1,7 +1,30 @@
+//! Objects in a file: `MultiStore`, its journal, its checkpoints, its recovery.
+//!
+//! # Shape
+//! ```text
+//! multi     what users see                options   how a store is made and opened
+//! engine    one open store                recover   from a file to what it holds
+//! log       the journal, in groups        image     checkpoint + log = next checkpoint
+//! space     room before it is used        open      the objects that are open now
+//! object    bytes in a slot               gate      overwrites in progress
+//! format    the file, byte by byte        disk      what it stands on
+//! ```
+
 mod disk;
+mod engine;
 mod error;
 mod format;
+mod gate;
 mod image;
 mod log;
+mod multi;
 mod object;
+mod open;
+mod options;
 mod recover;
+mod space;
+
+pub use disk::{Disk, FileDisk};
+pub use error::{Damage, StoreError};
+pub use multi::{Generation, MultiStore};
+pub use options::{Durability, StoreOptions};

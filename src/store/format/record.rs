@@ -187,6 +187,11 @@ impl Change {
         HEADER as u64 + own
     }
 
+    /// How long the record is of an overwrite of one object with so many bytes.
+    pub(in crate::store) fn record_len_of_overwrite(len: u64) -> u64 {
+        HEADER as u64 + size_of::<RawPut>() as u64 + padded(len)
+    }
+
     /// Appends its record, which is not finished before [`seal`].
     fn write(&self, out: &mut Vec<u8>) {
         let mut put = |put: &Put, out: &mut Vec<u8>| out.extend(RawPut::from(*put).as_bytes());

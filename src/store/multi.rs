@@ -1,0 +1,471 @@
+//! The store, as its users see it.
+//!
+//! # Progress
+//! `extent_in` is wait-free, `extent` lock-free; neither touches the disk. `get` blocks on one read;
+//! what writes blocks on the disk and on whoever leads the journal.
+//!
+//! # Checked by
+//! `tests/store.rs`.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::disk::DiskExt;
+use super::engine::{Engine, layout_of};
+use super::error::StoreError;
+use super::format::record::{Change, Put};
+use super::format::slot::{HEADER, MAX_LEN};
+use super::object;
+use super::open::How;
+use super::options::{Durability, StoreOptions};
+use crate::id::{ByteLen, Extent, FileOffset, ObjectId};
+use crate::sync::epoch::Guard;
+
+/// What an object was when it was written: every write of a slot has another one.
+///
+/// 32 bits of a counter: after 2^32 writes to the store one comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Generation(u32);
+
+impl Generation {
+    /// As a plain number, to be kept beside an id.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl From<u32> for Generation {
+    fn from(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// Objects in one file: ids to bytes, crash-safe, without a map.
+///
+/// An id is an address: offset and size of an object are derived from it, so a store of millions of
+/// objects has a bit or two of memory for each. A handle; clones are of the same store.
+///
+/// **An id whose object was deleted** is an error until its slot is given out again, and then names
+/// the new object: keep a [`Generation`] beside it where that matters.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// use mapless::MultiStore;
+/// let path = dir.path().join("objects");
+/// let store = MultiStore::create(&path)?;
+/// let id = store.put(b"durable before put returns")?;
+/// store.set_root(Some(id))?;
+/// drop(store);
+///
+/// let store = MultiStore::open(&path)?;
+/// let id = store.root().expect("it was set");
+/// assert_eq!(store.get(id)?, &b"durable before put returns"[..]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct MultiStore {
+    engine: Arc<Engine>,
+}
+
+impl MultiStore {
+    pub(super) fn over(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+
+    /// Makes a store where there is no file; see [`StoreOptions::create`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        StoreOptions::new().create(path)
+    }
+
+    /// Opens the store in a file; see [`StoreOptions::open`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        StoreOptions::new().open(path)
+    }
+
+    /// Opens the store in a file for reading; see [`StoreOptions::open_read_only`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        StoreOptions::new().open_read_only(path)
+    }
+
+    // ---------------------------------------------------------------- objects
+
+    /// Puts an object; it is there, as durable as the store's options say, when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`], [`StoreError::NoSpace`], and what says that the store is read-only;
+    /// nothing has changed then. [`StoreError::Io`]: nobody knows, and the store is read-only.
+    #[doc(alias = "NewObj")]
+    pub fn put(&self, bytes: impl AsRef<[u8]>) -> Result<ObjectId, StoreError> {
+        self.put_with(bytes, self.engine.durability())
+    }
+
+    /// As [`put`](Self::put), with another durability.
+    ///
+    /// # Errors
+    /// As `put`.
+    pub fn put_with(
+        &self,
+        bytes: impl AsRef<[u8]>,
+        durability: Durability,
+    ) -> Result<ObjectId, StoreError> {
+        Ok(self.engine.put(bytes.as_ref(), durability)?.0)
+    }
+
+    /// As [`put`](Self::put); with what tells the object from those that have its id later.
+    ///
+    /// # Errors
+    /// As `put`.
+    pub fn put_versioned(
+        &self,
+        bytes: impl AsRef<[u8]>,
+    ) -> Result<(ObjectId, Generation), StoreError> {
+        let (id, generation) = self.engine.put(bytes.as_ref(), self.engine.durability())?;
+        Ok((id, Generation(generation as u32)))
+    }
+
+    /// An object's bytes, all of them and no more, as they were written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`], [`StoreError::NotWritten`], [`StoreError::Freed`],
+    /// [`StoreError::Corrupt`], [`StoreError::Io`].
+    ///
+    /// # Progress
+    /// Blocks on one read; where it meets an overwrite of this object, on that.
+    #[doc(alias = "LateReadObj")]
+    pub fn get(&self, id: ObjectId) -> Result<Bytes, StoreError> {
+        Ok(self.read(id)?.1)
+    }
+
+    /// As [`get`](Self::get), of exactly the object that had this generation.
+    ///
+    /// # Errors
+    /// As `get`, and [`StoreError::Stale`] if the id names another object by now, or other content.
+    pub fn get_version(&self, id: ObjectId, generation: Generation) -> Result<Bytes, StoreError> {
+        let (found, bytes) = self.read(id)?;
+        if found == generation {
+            Ok(bytes)
+        } else {
+            Err(StoreError::Stale(id))
+        }
+    }
+
+    /// What tells the object that an id names now from others that it names later.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), which it is.
+    pub fn generation(&self, id: ObjectId) -> Result<Generation, StoreError> {
+        Ok(self.read(id)?.0)
+    }
+
+    fn read(&self, id: ObjectId) -> Result<(Generation, Bytes), StoreError> {
+        let engine = &*self.engine;
+        if let Some(found) = engine.overlay(id) {
+            let (put, bytes) = found;
+            return Ok((
+                Generation(put.generation as u32),
+                Bytes::copy_from_slice(bytes),
+            ));
+        }
+        let mut before = None;
+        loop {
+            if let Some(found) = self.try_read(id)? {
+                return Ok(found);
+            }
+            // An overwrite was in the way, or it is damage: then the next look fails as well, and no
+            // overwrite has ended since.
+            let overwrites = engine.opened().wait_for_overwrite(id);
+            if before == Some(overwrites) {
+                return Err(StoreError::Corrupt(id));
+            }
+            before = Some(overwrites);
+        }
+    }
+
+    fn try_read(&self, id: ObjectId) -> Result<Option<(Generation, Bytes)>, StoreError> {
+        let engine = &*self.engine;
+        let guard = engine.allocator().pin();
+        let slot = engine.locate(id, &guard)?;
+        let bytes = engine
+            .disk()
+            .read_vec_at(slot.len.get() as usize, slot.offset.get())?;
+        drop(guard);
+        let Some((header, range)) = object::decode(id.get(), &bytes, layout_of(slot)) else {
+            return Ok(None);
+        };
+        let bytes = Bytes::from(bytes).slice(range);
+        Ok(Some((Generation(header.generation), bytes)))
+    }
+
+    /// Deletes an object: nobody finds it any more, and its id is an error until it is given out
+    /// again. What is open stays readable. If it is the root object, there is none afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`], [`StoreError::NotWritten`], [`StoreError::Freed`], and as
+    /// [`put`](Self::put).
+    #[doc(alias = "DeleteObj")]
+    pub fn delete(&self, id: ObjectId) -> Result<(), StoreError> {
+        self.delete_with(id, self.engine.durability())
+    }
+
+    /// As [`delete`](Self::delete), with another durability.
+    ///
+    /// # Errors
+    /// As `delete`.
+    pub fn delete_with(&self, id: ObjectId, durability: Durability) -> Result<(), StoreError> {
+        self.engine.delete(id, durability)
+    }
+
+    /// Gives an object other bytes, as many as its slot holds or fewer. Whoever reads meanwhile sees
+    /// the old ones or the new ones, and after a crash it is the same.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get) and [`put`](Self::put); [`StoreError::TooLarge`] says how many fit.
+    ///
+    /// # Progress
+    /// Waits for this object's open readers, and for other changes of it.
+    #[doc(alias = "WriteToObj")]
+    pub fn overwrite(&self, id: ObjectId, bytes: impl AsRef<[u8]>) -> Result<(), StoreError> {
+        self.engine.check_writable()?;
+        let _changing = self.engine.change(id, How::Overwrite);
+        self.overwrite_alone(id, bytes.as_ref())
+    }
+
+    /// As [`overwrite`](Self::overwrite), without waiting for this object's readers.
+    ///
+    /// # Errors
+    /// As `overwrite`, and [`StoreError::Busy`] if somebody reads or changes the object.
+    pub fn try_overwrite(&self, id: ObjectId, bytes: impl AsRef<[u8]>) -> Result<(), StoreError> {
+        self.engine.check_writable()?;
+        let _changing = self.engine.try_change(id, How::Overwrite)?;
+        self.overwrite_alone(id, bytes.as_ref())
+    }
+
+    fn overwrite_alone(&self, id: ObjectId, payload: &[u8]) -> Result<(), StoreError> {
+        let engine = &*self.engine;
+        let (slot, put, bytes) = self.encoded(id, payload)?;
+        let change = Change::record_len_of_overwrite(payload.len() as u64);
+        if engine.fits_the_journal(change) {
+            return engine.overwrite(vec![(slot, put, payload.to_vec(), bytes)]);
+        }
+        let area = engine.scratch(bytes.len() as u64)?;
+        engine.write(&bytes, area.offset)?;
+        engine.sync_data()?;
+        let scratch = super::format::Area {
+            len: bytes.len() as u64,
+            ..area
+        };
+        engine.overwrite_from(slot, put, scratch, area)
+    }
+
+    /// The slot of a live object, and what new content would be there.
+    fn encoded(&self, id: ObjectId, payload: &[u8]) -> Result<(Extent, Put, Vec<u8>), StoreError> {
+        let slot = self.engine.slot(id)?;
+        let layout = layout_of(slot);
+        if payload.len() as u64 > layout.capacity {
+            let (len, capacity) = (payload.len() as u64, layout.capacity);
+            return Err(StoreError::TooLarge { len, capacity });
+        }
+        let generation = self.engine.draw_generation();
+        let (put, bytes) = object::encode(id.get(), generation, payload, layout);
+        Ok((slot, put, bytes))
+    }
+
+    /// Overwrites several objects: after a crash all have their new bytes, or none. For readers each
+    /// object changes by itself.
+    ///
+    /// # Errors
+    /// As [`overwrite`](Self::overwrite), before anything has changed; [`StoreError::Option`] if an
+    /// object is named twice; [`StoreError::TooLarge`] if all together do not fit into a quarter of
+    /// the journal.
+    #[doc(alias = "WriteBatchedObjs")]
+    pub fn write_batch<B: AsRef<[u8]>>(&self, batch: &[(ObjectId, B)]) -> Result<(), StoreError> {
+        let engine = &*self.engine;
+        engine.check_writable()?;
+        let mut sorted: Vec<_> = batch
+            .iter()
+            .map(|(id, bytes)| (*id, bytes.as_ref()))
+            .collect();
+        sorted.sort_by_key(|(id, _)| *id);
+        if sorted.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err(StoreError::Option("a batch names an object once"));
+        }
+        let lens = sorted.iter().map(|(_, bytes)| bytes.len() as u64);
+        let len = lens.map(Change::record_len_of_overwrite).sum();
+        if !engine.fits_the_journal(len) {
+            let capacity = engine.journal_room();
+            return Err(StoreError::TooLarge { len, capacity });
+        }
+        // In the order of the ids, so that no two batches wait for each other.
+        let changing = sorted
+            .iter()
+            .map(|(id, _)| engine.change(*id, How::Overwrite));
+        let changing: Vec<_> = changing.collect();
+        let all = sorted.iter().map(|(id, payload)| {
+            let (slot, put, bytes) = self.encoded(*id, payload)?;
+            Ok((slot, put, payload.to_vec(), bytes))
+        });
+        let all = all.collect::<Result<Vec<_>, StoreError>>()?;
+        let done = if all.is_empty() {
+            Ok(())
+        } else {
+            engine.overwrite(all)
+        };
+        drop(changing);
+        done
+    }
+
+    // ---------------------------------------------------------------- what there is
+
+    /// Where an object's bytes may stand in the file, and how many they may be: its capacity.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`], [`StoreError::NotWritten`], [`StoreError::Freed`].
+    ///
+    /// # Progress
+    /// Wait-free.
+    #[doc(alias = "GetObjectInfo")]
+    pub fn extent_in(&self, id: ObjectId, guard: &Guard) -> Result<Extent, StoreError> {
+        let slot = self.engine.locate(id, guard)?;
+        let layout = layout_of(slot);
+        let offset = FileOffset::new(slot.offset.get() + layout.payload);
+        Ok(Extent::new(offset, ByteLen::new(layout.capacity)))
+    }
+
+    /// As [`extent_in`](Self::extent_in); pins by itself.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Progress
+    /// Lock-free.
+    pub fn extent(&self, id: ObjectId) -> Result<Extent, StoreError> {
+        self.extent_in(id, &self.pin())
+    }
+
+    /// A guard for [`extent_in`](Self::extent_in); as long as it lives, no slot that it may have
+    /// looked up is reused.
+    #[must_use]
+    pub fn pin(&self) -> Guard {
+        self.engine.allocator().pin()
+    }
+
+    /// How many bytes an object has: one read of its slot's header, which is not verified.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn object_len(&self, id: ObjectId) -> Result<u64, StoreError> {
+        let engine = &*self.engine;
+        if let Some((put, _)) = engine.overlay(id) {
+            return Ok(put.len);
+        }
+        let guard = engine.allocator().pin();
+        let slot = engine.locate(id, &guard)?;
+        let bytes = engine
+            .disk()
+            .read_vec_at(HEADER as usize, slot.offset.get())?;
+        let header = object::header_of(&bytes).expect("as many bytes as a header has");
+        if header.len > layout_of(slot).capacity {
+            return Err(StoreError::Corrupt(id));
+        }
+        Ok(header.len)
+    }
+
+    /// How many objects there are; exact at rest.
+    #[must_use]
+    #[doc(alias = "GetObjectCount")]
+    pub fn len(&self) -> u64 {
+        self.engine.allocator().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The ids of all objects, ascending. Those that come or go meanwhile may be among them.
+    pub fn ids(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.engine.allocator().iter()
+    }
+
+    /// The object by which an application finds its own data again, if it has set one.
+    #[must_use]
+    #[doc(alias = "PrimeObject")]
+    pub fn root(&self) -> Option<ObjectId> {
+        self.engine.root()
+    }
+
+    /// Sets the root object.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get) and [`put`](Self::put).
+    pub fn set_root(&self, id: Option<ObjectId>) -> Result<(), StoreError> {
+        self.engine.set_root(id)
+    }
+
+    /// Adds a size of slots, a header of 16 bytes included.
+    ///
+    /// # Errors
+    /// [`StoreError::Option`] if there is one of this size, or too many, or it is too small; and as
+    /// [`put`](Self::put).
+    pub fn add_size_class(&self, size: ByteLen) -> Result<(), StoreError> {
+        self.engine.add_class(size)
+    }
+
+    // ---------------------------------------------------------------- durability
+
+    /// Waits until everything that was acknowledged so far survives a loss of power.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.engine.sync()
+    }
+
+    /// Writes down what there is, and empties the journal. Happens by itself when that is half full,
+    /// and when the store is closed.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.engine.checkpoint()
+    }
+
+    /// Closes the store, if this is its last handle; what a drop does, which tells no error.
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Self::checkpoint).
+    pub fn close(self) -> Result<(), StoreError> {
+        match self.engine.check_writable() {
+            Err(StoreError::OpenedReadOnly) => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => self.engine.checkpoint(),
+        }
+    }
+
+    /// The longest object that any store takes, if its disk has room.
+    pub const MAX_LEN: u64 = MAX_LEN;
+}
+
+impl fmt::Debug for MultiStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MultiStore")
+            .field("objects", &self.len())
+            .field("durability", &self.engine.durability())
+            .field("read_only", &self.engine.is_read_only())
+            .finish_non_exhaustive()
+    }
+}
