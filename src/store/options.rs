@@ -170,6 +170,14 @@ impl StoreOptions {
         Ok(MultiStore::over(engine))
     }
 
+    /// As [`open_read_only`](Self::open_read_only), on a medium of the caller's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for the file's.
+    pub fn open_on_read_only(self, disk: Arc<dyn Disk>) -> Result<MultiStore, StoreError> {
+        Ok(MultiStore::over(Engine::open_read_only(disk)?))
+    }
+
     /// Makes a store on a medium of the caller's.
     ///
     /// # Errors

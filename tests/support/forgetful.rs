@@ -1,0 +1,252 @@
+//! A disk in memory that remembers everything that was done to it, and can be asked what a loss of
+//! power would have left at any moment.
+#![allow(dead_code)] // each test takes what it needs
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Mutex;
+
+use mapless::Disk;
+
+/// What a disk writes whole or not at all.
+pub const SECTOR: usize = 512;
+
+/// One thing that was done.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Write {
+        offset: usize,
+        bytes: Vec<u8>,
+    },
+    Len(usize),
+    Sync,
+    /// The test's own: something was acknowledged.
+    Mark(usize),
+}
+
+/// A disk that remembers.
+#[derive(Debug, Default)]
+pub struct Forgetful {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    bytes: Vec<u8>,
+    events: Vec<Event>,
+    fails: Option<Failing>,
+}
+
+/// What goes wrong from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failing {
+    Sync,
+    Write,
+    /// Writes take one byte at a time, and are interrupted.
+    Short,
+    /// There is no room for more.
+    Full,
+}
+
+impl Forgetful {
+    pub fn new(bytes: Vec<u8>) -> Self {
+        let state = State {
+            bytes,
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+        }
+    }
+
+    pub fn mark(&self, n: usize) {
+        self.state.lock().unwrap().events.push(Event::Mark(n));
+    }
+
+    pub fn fail(&self, fails: Option<Failing>) {
+        self.state.lock().unwrap().fails = fails;
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        self.state.lock().unwrap().events.clone()
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        self.state.lock().unwrap().bytes.clone()
+    }
+
+    /// Changes a bit.
+    pub fn rot(&self, at: usize, bit: u8) {
+        self.state.lock().unwrap().bytes[at] ^= 1 << bit;
+    }
+}
+
+impl Disk for Forgetful {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.state.lock().unwrap();
+        let from = (offset as usize).min(state.bytes.len());
+        let n = buffer.len().min(state.bytes.len() - from);
+        buffer[..n].copy_from_slice(&state.bytes[from..from + n]);
+        Ok(n)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let mut state = self.state.lock().unwrap();
+        let bytes = match state.fails {
+            Some(Failing::Write) => return Err(io::Error::other("a write failed")),
+            Some(Failing::Short) if state.events.len() % 3 == 0 => {
+                state.events.push(Event::Mark(usize::MAX));
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            Some(Failing::Short) => &bytes[..bytes.len().min(100)],
+            _ => bytes,
+        };
+        let offset = offset as usize;
+        let end = offset + bytes.len();
+        if end > state.bytes.len() {
+            if state.fails == Some(Failing::Full) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            state.bytes.resize(end, 0);
+        }
+        state.bytes[offset..end].copy_from_slice(bytes);
+        let bytes = bytes.to_vec();
+        state.events.push(Event::Write { offset, bytes });
+        Ok(end - offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        if state.fails == Some(Failing::Sync) {
+            return Err(io::Error::other("a sync failed"));
+        }
+        state.events.push(Event::Sync);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        state.bytes.resize(len as usize, 0);
+        state.events.push(Event::Len(len as usize));
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.state.lock().unwrap().bytes.len() as u64)
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        let end = (offset + len) as usize;
+        if end > state.bytes.len() {
+            if state.fails == Some(Failing::Full) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            state.bytes.resize(end, 0);
+            state.events.push(Event::Len(end));
+        }
+        Ok(())
+    }
+}
+
+/// What is durable, and what a disk may have written since: the contents that each sector had, from
+/// the durable one on.
+pub struct Moment {
+    durable: Vec<u8>,
+    current: Vec<u8>,
+    /// Later contents of sectors, in the order in which they came.
+    dirty: BTreeMap<usize, Vec<[u8; SECTOR]>>,
+    lens: Vec<usize>,
+}
+
+impl Moment {
+    pub fn new(bytes: Vec<u8>) -> Self {
+        let lens = vec![bytes.len()];
+        let (current, dirty) = (bytes.clone(), BTreeMap::new());
+        Self {
+            durable: bytes,
+            current,
+            dirty,
+            lens,
+        }
+    }
+
+    /// Goes on by one event.
+    pub fn step(&mut self, event: &Event) {
+        match event {
+            Event::Write { offset, bytes } => {
+                let end = offset + bytes.len();
+                if end > self.current.len() {
+                    self.set_len(end);
+                }
+                self.current[*offset..end].copy_from_slice(bytes);
+                for sector in offset / SECTOR..end.div_ceil(SECTOR) {
+                    let content = sector_of(&self.current, sector);
+                    self.dirty.entry(sector).or_default().push(content);
+                }
+            }
+            Event::Len(len) => self.set_len(*len),
+            Event::Sync => *self = Self::new(core::mem::take(&mut self.current)),
+            Event::Mark(_) => {}
+        }
+    }
+
+    fn set_len(&mut self, len: usize) {
+        self.current.resize(len, 0);
+        self.lens.push(len);
+    }
+
+    /// How many states of the disk there may be.
+    pub fn states(&self) -> u64 {
+        let choices = self.dirty.values().map(|all| all.len() as u64 + 1);
+        let lens = self.lens.len() as u64;
+        choices.fold(lens, u64::saturating_mul)
+    }
+
+    /// The state of this number, below `states`.
+    pub fn state(&self, mut n: u64) -> Vec<u8> {
+        let mut bytes = self.durable.clone();
+        let lens = self.lens.len() as u64;
+        bytes.resize(self.lens[(n % lens) as usize], 0);
+        n /= lens;
+        for (sector, contents) in &self.dirty {
+            let choices = contents.len() as u64 + 1;
+            let choice = n % choices;
+            n /= choices;
+            if choice > 0 {
+                put_sector(&mut bytes, *sector, &contents[choice as usize - 1]);
+            }
+        }
+        bytes
+    }
+
+    /// A state with every sector's content chosen by `choose`, from how many there are.
+    pub fn chosen(&self, mut choose: impl FnMut(usize) -> usize) -> Vec<u8> {
+        let mut bytes = self.durable.clone();
+        bytes.resize(self.lens[choose(self.lens.len())], 0);
+        for (sector, contents) in &self.dirty {
+            let choice = choose(contents.len() + 1);
+            if choice > 0 {
+                put_sector(&mut bytes, *sector, &contents[choice - 1]);
+            }
+        }
+        bytes
+    }
+}
+
+fn sector_of(bytes: &[u8], sector: usize) -> [u8; SECTOR] {
+    let mut content = [0; SECTOR];
+    let from = sector * SECTOR;
+    let n = SECTOR.min(bytes.len() - from);
+    content[..n].copy_from_slice(&bytes[from..from + n]);
+    content
+}
+
+/// A sector behind the end that the disk remembers makes it longer: it was written.
+fn put_sector(bytes: &mut Vec<u8>, sector: usize, content: &[u8; SECTOR]) {
+    let from = sector * SECTOR;
+    if from + SECTOR > bytes.len() {
+        bytes.resize(from + SECTOR, 0);
+    }
+    bytes[from..from + SECTOR].copy_from_slice(content);
+}
