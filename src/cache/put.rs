@@ -25,7 +25,7 @@ use super::engine::{Engine, Hashed, Mode};
 use super::error::{Reason, Refused};
 use super::kept::Kept;
 use super::policy::Looks;
-use super::room::Short;
+use super::room::{NoRoom, Short};
 use super::shard::Shard;
 use super::table::Spot;
 use super::times::Term;
@@ -96,6 +96,14 @@ enum Stop<V> {
     Wait(Wait<V>),
     /// The entry that is to be replaced came or went: its term is another one.
     OtherTerm,
+}
+
+/// Whether there is now what an attempt lacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    All,
+    /// Not yet.
+    Nothing,
 }
 
 impl<V> From<Short> for Stop<V> {
@@ -270,7 +278,7 @@ impl<K: Eq, V> Engine<K, V> {
         self.prefetch_entry(job.hashed);
         let shard = self.shard(job.hashed);
         let mut reservation = Reservation::none(&self.budget);
-        for _ in 0..TRIES {
+        for times in 0..TRIES {
             let mut writer = self.open(shard);
             writer.core.credit += reservation.spend();
             match writer.try_put(job) {
@@ -280,7 +288,10 @@ impl<K: Eq, V> Engine<K, V> {
                 }
                 Err(stop) => {
                     writer.close();
-                    self.after_stop(stop, shard, job, &mut reservation)?;
+                    let made = self.after_stop(stop, shard, job, &mut reservation)?;
+                    if made == Made::Nothing {
+                        self.give_way(times, job, &mut reservation);
+                    }
                 }
             }
         }
@@ -294,17 +305,34 @@ impl<K: Eq, V> Engine<K, V> {
         shard: &Shard<K, V>,
         job: &mut Job<'_, K, V>,
         reservation: &mut Reservation<'_>,
-    ) -> Result<(), Stop<V>> {
+    ) -> Result<Made, Stop<V>> {
         match stop {
-            Stop::Short(short) => self
-                .gather(shard, short.need, reservation, &mut job.looks)
-                .map_err(Stop::Refused),
+            Stop::Short(short) => {
+                match self.gather(shard, short.need, reservation, &mut job.looks) {
+                    Ok(()) => Ok(Made::All),
+                    Err(NoRoom { soon: true, .. }) => Ok(Made::Nothing),
+                    Err(NoRoom { reason, .. }) => Err(Stop::Refused(reason)),
+                }
+            }
             Stop::OtherTerm => {
                 self.set_term(job, !job.term_of_update);
-                Ok(())
+                Ok(Made::All)
             }
             stop => Err(stop),
         }
+    }
+
+    /// Lets go of all that another may wait for, and gives it some time.
+    #[cold]
+    fn give_way<'a>(
+        &'a self,
+        times: usize,
+        job: &mut Job<'a, K, V>,
+        reservation: &mut Reservation<'a>,
+    ) {
+        drop(job.kept.take_if(|kept| kept.is_for_room()));
+        *reservation = Reservation::none(&self.budget);
+        back_off(4 * times as u32);
     }
 
     /// Asks what the entry weighs: once, outside every lock.
@@ -407,7 +435,7 @@ impl<'a, K: Eq, V> Writer<'a, K, V> {
             return Ok(());
         }
         if reused.is_some() && job.kept.is_none() {
-            job.kept = old.map(|old| self.keep(old));
+            job.kept = old.map(|old| self.keep_for_room(old));
         }
         self.make_room(need, &mut job.looks)
     }

@@ -124,6 +124,7 @@ impl<'a, K, V> Writer<'a, K, V> {
         gauges.entries.set(self.core.len as u64);
         gauges.weight.set(self.core.weight);
         gauges.held.set(self.core.held);
+        gauges.firm.set(self.core.held - self.core.making);
         let retained = u64::try_from(self.core.retained);
         gauges.retained.set(retained.unwrap_or(u64::MAX));
     }
