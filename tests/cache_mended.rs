@@ -174,7 +174,10 @@ fn growing_replacements_are_not_refused_for_each_others_sake() {
         let first = cache.insert(2, 6).map_err(|refused| refused.reason);
         let second = second.join().unwrap();
         for result in [first, second] {
-            assert!(matches!(result, Ok(()) | Err(Reason::Contended)), "{result:?}");
+            assert!(
+                matches!(result, Ok(()) | Err(Reason::Contended)),
+                "{result:?}"
+            );
         }
         assert!(first.is_ok() || second.is_ok());
         assert!(cache.weighted_size() <= 10);

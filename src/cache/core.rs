@@ -37,7 +37,8 @@ pub(super) struct Core<K, V> {
     pub(super) len: usize,
     pub(super) weightless: usize,
     pub(super) tally: Tally,
-    /// Unlinked, and not told yet, since a panic came between.
+    /// Unlinked, and not told yet: a panic came between, or it is to be told by the outermost one of
+    /// many listeners inside each other.
     pub(super) backlog: Vec<Leaver>,
     free: u32,
     next: u32,

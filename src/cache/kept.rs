@@ -19,8 +19,9 @@ pub(super) struct Kept<'a, K, V> {
 }
 
 impl<K, V> Kept<'_, K, V> {
-    pub(super) fn is_for_room(&self) -> bool {
-        self.making.is_some()
+    /// What it weighs, if it is held for room.
+    pub(super) fn for_room(&self) -> Option<u64> {
+        self.making
     }
 
     pub(super) fn entry(&self) -> u32 {

@@ -225,7 +225,7 @@ impl<K: Eq, V> Engine<K, V> {
             if reason != Reason::Retained {
                 return Err(self.refuse(job, reason));
             }
-            if self.domain.is_pinned_here() {
+            if self.domain.is_pinned_here() || self.is_deep() {
                 return Err(self.refuse(job, Reason::OwnGuard));
             }
             back_off(times);
@@ -307,8 +307,9 @@ impl<K: Eq, V> Engine<K, V> {
         reservation: &mut Reservation<'_>,
     ) -> Result<Made, Stop<V>> {
         match stop {
-            Stop::Short(short) => {
-                match self.gather(shard, short.need, reservation, &mut job.looks) {
+            Stop::Short(Short { need }) => {
+                let kept = job.kept.as_ref().and_then(Kept::for_room).unwrap_or(0);
+                match self.gather(shard, need, kept, reservation, &mut job.looks) {
                     Ok(()) => Ok(Made::All),
                     Err(NoRoom { soon: true, .. }) => Ok(Made::Nothing),
                     Err(NoRoom { reason, .. }) => Err(Stop::Refused(reason)),
@@ -330,7 +331,7 @@ impl<K: Eq, V> Engine<K, V> {
         job: &mut Job<'a, K, V>,
         reservation: &mut Reservation<'a>,
     ) {
-        drop(job.kept.take_if(|kept| kept.is_for_room()));
+        drop(job.kept.take_if(|kept| kept.for_room().is_some()));
         *reservation = Reservation::none(&self.budget);
         back_off(4 * times as u32);
     }

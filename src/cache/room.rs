@@ -115,11 +115,13 @@ impl<K, V> Writer<'_, K, V> {
 }
 
 impl<K, V> Engine<K, V> {
-    /// Raises a reservation to `need`, from wherever it can be had.
+    /// Raises a reservation to `need`, from wherever it can be had, for one who holds `kept` until
+    /// then.
     pub(super) fn gather(
         &self,
         home: &Shard<K, V>,
         need: u64,
+        kept: u64,
         reservation: &mut Reservation<'_>,
         looks: &mut Looks,
     ) -> Result<(), NoRoom> {
@@ -128,7 +130,7 @@ impl<K, V> Engine<K, V> {
                 return Ok(());
             }
             if self.held().saturating_add(need) > self.capacity() {
-                return Err(self.held_up(need));
+                return Err(self.held_up(need, kept));
             }
             let mut coming = self.coming();
             for givers in [Givers::AboveShare, Givers::AllAlike, Givers::Anyone] {
@@ -143,7 +145,7 @@ impl<K, V> Engine<K, V> {
                 return Ok(());
             }
         }
-        Err(self.held_up(need))
+        Err(self.held_up(need, kept))
     }
 
     /// What will come back without anything being evicted.
@@ -211,10 +213,11 @@ impl<K, V> Engine<K, V> {
         after.iter().chain(before).map(|shard| &**shard)
     }
 
-    fn held_up(&self, need: u64) -> NoRoom {
+    fn held_up(&self, need: u64, kept: u64) -> NoRoom {
         let is_short_of = |held: u64| held.saturating_add(need) > self.capacity();
         let soon = is_short_of(self.held());
-        let (reason, soon) = if is_short_of(self.sum(|shard| shard.gauges.firm.get())) {
+        let firm = self.sum(|shard| shard.gauges.firm.get());
+        let (reason, soon) = if is_short_of(firm.saturating_add(kept)) {
             (Reason::AllHeld, false)
         } else if self.coming() > 0 {
             (Reason::Retained, false)

@@ -4,7 +4,7 @@
 //! ```text
 //! Duration   the clock's reading: nanoseconds since some start
 //! Moment     u64: whole ticks since that start, rounded down                (a cache's now)
-//! Tick       u32: a moment's low half; 0 says "never", 1 "over for good"    (an entry's deadline)
+//! Tick       u32: a moment's low half; 0 says "never", all ones "over"     (an entry's deadline)
 //!
 //!   ..over.. | now |  ahead: 2^31 - 1 ticks, 248 days  ..|..  over, for as long  ..
 //! ```
@@ -12,8 +12,8 @@
 //! # Invariants
 //! * K1  An entry is over from the first tick on that begins at its deadline or later: so it is
 //!   never over before its deadline, and always from one tick after it on.
-//! * K2  Where that cannot be said in 32 bits, an entry is over early: by one tick or two if its
-//!   deadline's low half is 0 or 1; at 248 days if it is farther ahead.
+//! * K2  Where that cannot be said in 32 bits, an entry is over early: by one tick if its
+//!   deadline's low half is all ones, by two if it is 0; at 248 days if it is farther ahead.
 //! * K3  A deadline that passed is told from one ahead for 248 days. Whoever keeps entries longer
 //!   than that has to take them out before, or to set them to `OVER`.
 //!
@@ -71,7 +71,7 @@ impl Tick {
     /// No deadline.
     pub(crate) const NEVER: Self = Self(0);
     /// A deadline that passed, however long ago.
-    pub(crate) const OVER: Self = Self(1);
+    pub(crate) const OVER: Self = Self(u32::MAX);
 
     /// The deadline of what at `now` has `left` to live.
     ///
@@ -92,7 +92,7 @@ impl Tick {
     #[inline]
     pub(crate) const fn at(moment: Moment) -> Self {
         match moment.low() {
-            0 | 1 => Self(u32::MAX),
+            0 | u32::MAX => Self(u32::MAX - 1),
             low => Self(low),
         }
     }
@@ -203,7 +203,7 @@ mod tests {
         }
         assert_eq!(Tick::NEVER.near(Moment(9)), None);
         assert_eq!(Tick::OVER.left(TICK * 9), Some(Duration::ZERO));
-        let wrap = TICK * u32::MAX; // the tick before the one whose low half is 0
+        let wrap = TICK * (u32::MAX - 1); // the tick before those that say something else
         for ahead in [2, 3] {
             let tick = Tick::after(wrap - TICK, TICK * ahead);
             assert!(over(tick, wrap) && !over(tick, wrap - TICK));
