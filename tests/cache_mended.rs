@@ -98,6 +98,29 @@ fn what_a_read_saw_as_over_stays_so() {
     assert_eq!(TICK, Duration::from_millis(10));
 }
 
+/// Says nothing of reads.
+struct Created;
+
+impl Expiry<u64, u64> for Created {
+    fn expire_after_create(&self, _: &u64, _: &u64, _: Instant) -> Option<Duration> {
+        Some(100 * SECOND)
+    }
+}
+
+/// As `docs/MOKA.md` says: the two have one deadline.
+#[test]
+fn a_read_that_leaves_what_is_left_leaves_the_time_to_idle_too() {
+    let clock = ManualClock::new();
+    let builder = ClockCache::builder().time_to_idle(10 * SECOND);
+    let builder = builder.expire_after(Created).clock(clock.clone());
+    let cache: ClockCache<u64, u64> = builder.build().unwrap();
+    cache.insert(1, 1).unwrap();
+    clock.advance(6 * SECOND);
+    assert_eq!(cache.get(&1), Some(1));
+    clock.advance(6 * SECOND);
+    assert_eq!(cache.get(&1), None);
+}
+
 // ---------------------------------------------------------------- growing replacements
 
 /// Says of a key which shard it is in, of two.

@@ -8,14 +8,15 @@ use core::fmt;
 pub enum Reason {
     /// It weighs more than the cache may hold.
     TooHeavy,
-    /// What is held leaves too little room, whatever were evicted: by a [`Held`](super::Held), while
-    /// it is computed anew, or, for a moment, while others make room for its successor.
+    /// What is held leaves too little room, whatever were evicted: by a [`Held`](super::Held), or
+    /// while it is computed anew.
     AllHeld,
     /// Readers' guards still keep what was evicted ([`Mode::Live`](super::Mode::Live) only).
     Retained,
     /// [`insert_wait`](super::ClockCache::insert_wait) would wait for this thread's own guard.
     OwnGuard,
-    /// Other inserts took the room that was made, several times in a row.
+    /// Other inserts took the room that was made, or needed for themselves what they replace,
+    /// several times in a row.
     Contended,
     /// The key was there, and was to be absent; or absent, and was to be there.
     Occupancy,
