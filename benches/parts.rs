@@ -1,7 +1,12 @@
 //! Parts of the cache by themselves: for development.
 
 // The files are taken as they are, with the tests inside of them, and for an older compiler.
-#![allow(dead_code, unused_imports, unreachable_pub, clippy::manual_is_multiple_of)]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::manual_is_multiple_of
+)]
 
 #[path = "../src/cache/tick.rs"]
 mod tick;
