@@ -394,3 +394,26 @@ fn a_listener_that_inserts_ends_in_live_too() {
         assert_eq!((cache.stats().size, cache.retained_weight()), (told, 0));
     });
 }
+
+/// What the listener is being told keeps the room that it would wait for.
+#[test]
+fn a_listener_does_not_wait_for_itself() {
+    in_time(|| {
+        let cache: Arc<OnceLock<Plain>> = Arc::default();
+        let inner = Arc::downgrade(&cache);
+        let (refused, seen) = mpsc::channel();
+        let listener = move |&key: &u64, _: &u64, _| {
+            let cache = inner.upgrade().unwrap();
+            let insert = cache.get().unwrap().insert_wait(key + 10, 0);
+            refused.send(insert.unwrap_err().reason).unwrap();
+        };
+        let builder = ClockCache::builder().max_capacity(1).mode(Mode::Live);
+        let built = builder.eviction_listener(listener).build().unwrap();
+        assert!(cache.set(built).is_ok());
+        let cache = cache.get().unwrap();
+        cache.insert(1, 1).unwrap();
+        cache.insert_wait(2, 2).unwrap();
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), [Reason::OwnGuard]);
+        assert_eq!((cache.get(&2), cache.retained_weight()), (Some(2), 0));
+    });
+}

@@ -352,7 +352,7 @@ impl<K, V> Engine<K, V> {
 
     /// Whether this thread is so deep inside of listeners that the outermost one tells what left.
     pub(super) fn puts_off(&self, shard: &Shard<K, V>) -> bool {
-        let is_deep = self.is_deep();
+        let is_deep = self.depth() >= DEEP;
         if is_deep {
             let mut shards = self.shards.iter();
             let at = shards.position(|other| core::ptr::eq(&**other, shard));
@@ -362,9 +362,9 @@ impl<K, V> Engine<K, V> {
         is_deep
     }
 
-    /// Whether this thread is inside of so many of this cache's listeners.
-    pub(super) fn is_deep(&self) -> bool {
-        telling::depth(core::ptr::from_ref(self).addr()) >= DEEP
+    /// How many calls of this cache's listener this thread is inside of.
+    pub(super) fn depth(&self) -> usize {
+        telling::depth(core::ptr::from_ref(self).addr())
     }
 
     fn finish_one(&self, shard: &Shard<K, V>, after: After) {

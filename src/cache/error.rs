@@ -13,7 +13,8 @@ pub enum Reason {
     AllHeld,
     /// Readers' guards still keep what was evicted ([`Mode::Live`](super::Mode::Live) only).
     Retained,
-    /// [`insert_wait`](super::ClockCache::insert_wait) would wait for this thread's own guard.
+    /// [`insert_wait`](super::ClockCache::insert_wait) would wait for this thread's own guard, or for
+    /// the listener that it was called by.
     OwnGuard,
     /// Other inserts took the room that was made, or needed for themselves what they replace,
     /// several times in a row.
@@ -30,7 +31,7 @@ impl fmt::Display for Reason {
             Self::TooHeavy => "it weighs more than the capacity",
             Self::AllHeld => "what is held leaves too little room",
             Self::Retained => "readers still keep what was evicted",
-            Self::OwnGuard => "this thread holds a guard that the insert would wait for",
+            Self::OwnGuard => "this thread is what the insert would wait for",
             Self::Contended => "other inserts took the room that was made",
             Self::Occupancy => "the key is there and was to be absent, or the other way round",
             Self::TooMany => "a shard has no number left for another entry",

@@ -225,7 +225,7 @@ impl<K: Eq, V> Engine<K, V> {
             if reason != Reason::Retained {
                 return Err(self.refuse(job, reason));
             }
-            if self.domain.is_pinned_here() || self.is_deep() {
+            if self.domain.is_pinned_here() || self.depth() > 0 {
                 return Err(self.refuse(job, Reason::OwnGuard));
             }
             back_off(times);
