@@ -89,11 +89,15 @@ impl Hold {
 }
 
 impl Book {
-    #[inline]
+    #[inline(always)]
     pub(super) fn weight(&self, entry: u32) -> u64 {
         if self.weights.is_empty() {
             return 1;
         }
+        self.written_weight(entry)
+    }
+
+    fn written_weight(&self, entry: u32) -> u64 {
         match self.weights.get(chunks::rank(entry)) {
             Some(&HEAVY) => self.heavy[&entry],
             Some(&weight) => weight.into(),

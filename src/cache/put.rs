@@ -176,7 +176,8 @@ impl<K: Eq, V> Engine<K, V> {
         value: V,
         rule: Rule,
     ) -> Result<Put, Refused<K, V>> {
-        let mut job = self.weighed(Job::new(hashed, Key::Own(key), value, rule));
+        let mut job = Job::new(hashed, Key::Own(key), value, rule);
+        self.weigh(&mut job);
         loop {
             match self.try_job(&mut job) {
                 Ok(put) => return Ok(put),
@@ -194,7 +195,8 @@ impl<K: Eq, V> Engine<K, V> {
         value: V,
         rule: Rule,
     ) -> Result<Put, Refused<K, V>> {
-        let mut job = self.weighed(Job::new(hashed, Key::Own(key), value, rule));
+        let mut job = Job::new(hashed, Key::Own(key), value, rule);
+        self.weigh(&mut job);
         loop {
             match self.try_job(&mut job) {
                 Ok(put) => return Ok(put),
@@ -211,7 +213,8 @@ impl<K: Eq, V> Engine<K, V> {
         key: K,
         value: V,
     ) -> Result<Put, Refused<K, V>> {
-        let mut job = self.weighed(Job::new(hashed, Key::Own(key), value, Rule::Upsert));
+        let mut job = Job::new(hashed, Key::Own(key), value, Rule::Upsert);
+        self.weigh(&mut job);
         let mut times = 0u32;
         loop {
             let reason = match self.try_job(&mut job) {
@@ -252,7 +255,8 @@ impl<K: Eq, V> Engine<K, V> {
         rule: Rule,
     ) -> PutClaimed<V> {
         let key = Key::Claimed(claim.key, claim.number);
-        let mut job = self.weighed(Job::new(hashed, key, value, rule));
+        let mut job = Job::new(hashed, key, value, rule);
+        self.weigh(&mut job);
         job.kept = claim.kept;
         let result = self.try_job(&mut job).map_err(|stop| stop.reason());
         if let Err(reason) = result {
@@ -337,11 +341,10 @@ impl<K: Eq, V> Engine<K, V> {
     }
 
     /// Asks what the entry weighs: once, outside every lock.
-    fn weighed<'a>(&'a self, mut job: Job<'a, K, V>) -> Job<'a, K, V> {
+    fn weigh(&self, job: &mut Job<'_, K, V>) {
         if let Some(weigh) = &self.weigher {
             job.weight = weigh(job.key(), job.value());
         }
-        job
     }
 
     /// Asks how long the entry lives, outside every lock.

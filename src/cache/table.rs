@@ -240,10 +240,16 @@ impl Table {
 
     /// The first free place in the window of this fingerprint. Under the lock.
     pub(super) fn free_spot(&self, fingerprint: u32) -> Option<Spot> {
-        self.window(fingerprint).find_map(|bucket| {
-            let place = Places::with(self.buckets[bucket].tags(), 0).next()?;
-            Some(Spot { bucket, place })
-        })
+        let mut bucket = self.home(fingerprint);
+        for _ in 0..WINDOW {
+            // SAFETY: S1: from `home`, and from `after` later on.
+            let tags = unsafe { self.line(bucket) }.tags();
+            if let Some(place) = Places::with(tags, 0).next() {
+                return Some(Spot { bucket, place });
+            }
+            bucket = self.after(bucket, fingerprint);
+        }
+        None
     }
 
     /// The entries that stand in the window of this fingerprint. Under the lock.
@@ -283,9 +289,11 @@ impl Table {
 
     /// Changes the counts of the buckets between this fingerprint's home and a spot.
     fn pass(&self, fingerprint: u32, spot: Spot, by: i32) {
-        let before = self.window(fingerprint);
-        for bucket in before.take_while(|&at| at != spot.bucket) {
-            self.buckets[bucket].pass(by);
+        let mut bucket = self.home(fingerprint);
+        while bucket != spot.bucket {
+            // SAFETY: S1: from `home`, and from `after` later on.
+            unsafe { self.line(bucket) }.pass(by);
+            bucket = self.after(bucket, fingerprint);
         }
     }
 

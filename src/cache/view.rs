@@ -40,7 +40,7 @@ impl<K, V> Entries for View<'_, K, V> {
         unsafe { self.slab.set_links(e, links) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn weight(&self, e: u32) -> u64 {
         self.book.weight(e)
     }

@@ -68,6 +68,21 @@ impl Bucket {
         self.len -= 1;
     }
 
+    /// Where tags of this fingerprint are, newest first. All tags are compared, without a branch.
+    fn places_of(&self, fingerprint: u32) -> impl Iterator<Item = usize> + use<> {
+        let mut places = 0u32;
+        for (at, tag) in self.tags.iter().enumerate() {
+            places |= u32::from((tag ^ fingerprint as u16) & 0x7FFF == 0) << at;
+        }
+        places &= (1 << self.len) - 1;
+        core::iter::from_fn(move || {
+            let at = places.trailing_zeros() as usize;
+            let any = places != 0;
+            places &= places.wrapping_sub(1);
+            any.then_some(at)
+        })
+    }
+
     fn iter(&self) -> impl Iterator<Item = (u16, u32)> + '_ {
         let slots = self.tags.iter().copied().zip(self.stamps);
         slots.take(self.len.into())
@@ -169,14 +184,10 @@ impl Ghosts {
         let home = self.home(fingerprint);
         let bucket = self.buckets.get_mut(home)?;
         let clocks = &self.clocks;
-        let (at, ghost) = bucket.iter().enumerate().find_map(|(at, (seen, stamp))| {
-            if (seen ^ fingerprint as u16) & 0x7FFF != 0 {
-                return None;
-            }
-            let ghost = which(seen);
-            clocks[ghost as usize]
-                .remembers(stamp)
-                .then_some((at, ghost))
+        let (at, ghost) = bucket.places_of(fingerprint).find_map(|at| {
+            let ghost = which(bucket.tags[at]);
+            let remembers = clocks[ghost as usize].remembers(bucket.stamps[at]);
+            remembers.then_some((at, ghost))
         })?;
         bucket.remove(at);
         let clock = &mut self.clocks[ghost as usize];
