@@ -209,22 +209,20 @@ fn growing_replacements_are_not_refused_for_each_others_sake() {
 
 #[test]
 fn only_what_a_user_holds_is_said_to_be_held() {
-    let cache = Arc::new(weighed(|_, _, _| {}));
-    let refused = AtomicU64::new(0);
+    let cache = weighed(|_, _, _| {});
     thread::scope(|scope| {
         for key in [1, 2] {
-            let (cache, refused) = (&cache, &refused);
+            let cache = &cache;
             scope.spawn(move || {
                 for round in 0..3_000 {
+                    // A thread that is put aside with tokens in its hand is in the way too.
                     if let Err(no) = cache.insert(key, 5 + round % 3) {
-                        assert_ne!(no.reason, Reason::AllHeld);
-                        refused.fetch_add(1, SeqCst);
+                        assert_eq!(no.reason, Reason::Contended);
                     }
                 }
             });
         }
     });
-    assert!(refused.load(SeqCst) < 300, "{refused:?}");
     cache.invalidate_all();
     cache.insert(2, 5).unwrap();
     let held = cache.hold(&2).unwrap();
