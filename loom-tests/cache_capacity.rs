@@ -7,6 +7,7 @@
 //! Shows     M1 what is in sight at one time is within the capacity, also over two shards (B1, TOKEN)
 //!           M2 in `Live`, what a guard keeps counts until the guard is gone
 //!           M3 no token is lost or made: at rest the whole capacity can be filled         (B1)
+//!           M4 two that grow in the place of what they keep are not both refused for that
 //! Blind to  load buffering; figures that steer (`sync/gauge.rs`), statistics; looks without a guard
 //! Explores  the least number of executions that each model asserts
 #![cfg(loom)]
@@ -15,9 +16,9 @@
 #[path = "support/cache.rs"]
 mod support;
 
-use mapless::cache::Mode;
+use mapless::cache::{Mode, Reason};
 use mapless_loom_tests::explore;
-use support::{Builder, World, builder};
+use support::{Builder, Value, World, builder};
 
 /// M1: two keys, each inserted once, which have room for one: never `mine`, the other, and `mine`
 /// again.
@@ -228,6 +229,24 @@ fn the_capacity_changes_against_an_insert() {
         let there = world.spawn(|world| world.insert(2, 2));
         assert!(world.cache.set_capacity(2).is_ok());
         assert!(there.join().expect("no panic"));
+        fill(world, &[1, 2]);
+    });
+}
+
+/// M4: a shard each, all of the room between them, and each wants more.
+#[test]
+fn two_that_grow() {
+    explore("grow/grow", Some(3), 1000, || {
+        let weigher = |_: &u64, value: &Value| value.number;
+        let world = World::with(builder(4).shards(2).weigher(weigher));
+        for key in [1, 2] {
+            assert!(world.insert(key, 2));
+        }
+        let there = world.spawn(|world| world.try_insert(1, 3).map_err(|refused| refused.reason));
+        let here = world.try_insert(2, 3).map_err(|refused| refused.reason);
+        let there = there.join().expect("no panic");
+        assert!(here.is_ok() || there.is_ok(), "M4: {here:?}, {there:?}");
+        assert!(![here, there].contains(&Err(Reason::AllHeld)), "M4");
         fill(world, &[1, 2]);
     });
 }

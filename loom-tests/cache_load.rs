@@ -9,6 +9,7 @@
 //!           M4 what is inserted meanwhile stays
 //!           M5 nobody else writes a key while it is being computed upon
 //!           M6 nor is it evicted
+//!           M7 of two that wait for each other one is told, and the other goes on     (R1, R2)
 //! Blind to  load buffering; figures that steer (`sync/gauge.rs`), statistics; looks without a guard
 //! Explores  the least number of executions that each model asserts
 #![cfg(loom)]
@@ -174,6 +175,33 @@ fn compute_against_eviction() {
         let inserted = there.join().expect("no panic");
         let (one, two) = (world.get(1), world.get(2));
         assert!(inserted || (one, two) == (Some(2), None), "M6");
+        world.end();
+    });
+}
+
+/// Computes a key, and inside of that another one; whether that could be.
+fn load_both(world: &World, outer: u64, inner: u64) -> bool {
+    let make = || world.cache.get_or_insert_with(inner, || world.value(inner));
+    let loads = || {
+        world.cache.get_or_insert_with(outer, || {
+            make().read();
+            world.value(outer)
+        })
+    };
+    let quietly = AssertUnwindSafe(loads);
+    catch_unwind(quietly).is_ok_and(|value| value.read() == outer)
+}
+
+/// M7.
+#[test]
+fn loads_that_wait_for_each_other() {
+    explore("load/ring", Some(2), 500, || {
+        let world = World::new(3, &[]);
+        let there = world.spawn(|world| load_both(world, 1, 2));
+        let here = load_both(&world, 2, 1);
+        let there = there.join().expect("what panics is caught");
+        assert!(here || there, "M7");
+        assert_eq!((world.get(1), world.get(2)), (Some(1), Some(2)), "M7");
         world.end();
     });
 }

@@ -1,6 +1,9 @@
 //! ClockCache: what each method does, one at a time.
 #![cfg(feature = "cache")]
 
+#[path = "support/attempts.rs"]
+mod attempts;
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -202,6 +205,10 @@ fn a_live_cache_counts_what_readers_keep() {
 
 #[test]
 fn loads_run_once_and_fail_together_or_alone() {
+    attempts::in_time(loads_once);
+}
+
+fn loads_once() {
     let cache = ClockCache::new(100);
     let runs = AtomicUsize::new(0);
     std::thread::scope(|scope| {

@@ -105,6 +105,12 @@ impl<K, V, S> CacheBuilder<K, V, S> {
     /// Is told of each entry that leaves, once, after it left: by the thread that caused it, under
     /// no lock and never inside a read. It may call the cache. What it panics with is contained and
     /// counted.
+    ///
+    /// What it removes or evicts itself it is told of inside of that call, up to eight deep; beyond
+    /// that by the outermost call, one after the other, before it returns. So it needs little stack,
+    /// however many evictions follow from one; a listener each of whose calls evicts never ends.
+    /// In [`Mode::Live`] what waits to be told keeps its room: an insert so deep inside may be refused
+    /// as [`Retained`](super::Reason::Retained).
     pub fn eviction_listener(
         mut self,
         listener: impl Fn(&K, &V, Cause) + Send + Sync + 'static,
@@ -148,6 +154,11 @@ impl<K, V, S> CacheBuilder<K, V, S> {
 
     /// How long an entry lives after it came in, at most. To within a [`TICK`](super::TICK) and the
     /// clock's step; farther than 248 days ahead is 248 days.
+    ///
+    /// Deadlines are kept in 32 bits, which come round. An entry that expired is not returned, but
+    /// for this: if for 248 days after its deadline nobody looks it up, its shard sees no insert,
+    /// and nobody calls [`run_pending_tasks`](ClockCache::run_pending_tasks), it may be returned
+    /// again. One such call in 248 days rules that out.
     pub fn time_to_live(mut self, time: Duration) -> Self {
         self.rules.live = Some(time);
         self

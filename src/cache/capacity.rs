@@ -21,6 +21,7 @@ impl<K, V> Engine<K, V> {
             let gathered = self.gather(
                 &self.shards[0],
                 before - capacity,
+                0,
                 &mut reservation,
                 &mut Looks::new(),
             );

@@ -4,7 +4,8 @@
 //! ```text
 //! shard   claims [id, hash, key, kind, line?] ..      under the lock; none where nobody computes
 //! line    [outcome?, wakers ..]                       made by the first who waits
-//! thread  ids of the claims that it computes for now: waiting for one of them would be for ever
+//! thread  ids of the claims that it computes for now: waiting for one of them would be for ever,
+//!         as would threads that wait for each other's (sync/waits.rs)
 //! ```
 //!
 //! # Invariants
@@ -27,8 +28,8 @@ use std::sync::Arc;
 use equivalent::Equivalent;
 
 use super::engine::Hashed;
-use crate::sync::local::inside;
 use crate::sync::lock::Mutex;
+use crate::sync::waits::{self, Ring, Waiting};
 
 /// What a claim keeps others from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +71,7 @@ impl<F: Future + ?Sized> Future for Within<Pin<&mut F>> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let _inside = inside::enter(self.id.as_pair());
+        let _inside = waits::enter(self.id.as_pair());
         self.future.as_mut().poll(context)
     }
 }
@@ -175,18 +176,39 @@ impl<V> Line<V> {
 
 /// Ready when the claim is given up, with what it came to.
 pub(super) struct Wait<V> {
-    pub(super) id: ClaimId,
-    pub(super) line: Arc<Line<V>>,
+    id: ClaimId,
+    line: Arc<Line<V>>,
+    /// Once its thread sleeps, or a task awaits it.
+    waiting: Option<Waiting>,
+}
+
+impl<V> Wait<V> {
+    pub(super) fn new(id: ClaimId, line: Arc<Line<V>>) -> Self {
+        Self {
+            id,
+            line,
+            waiting: None,
+        }
+    }
 }
 
 impl<V> Future for Wait<V> {
     type Output = Arc<Outcome<V>>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Arc<Outcome<V>>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Arc<Outcome<V>>> {
+        let id = self.id.as_pair();
         assert!(
-            !inside::is_inside(self.id.as_pair()),
+            !waits::is_inside(id),
             "mapless: a closure that computes the value of a key waits for the value of that key"
         );
+        // The thread, and with it the answer, may be another one each time.
+        self.waiting = None;
+        match waits::wait_for(id) {
+            Ok(waiting) => self.waiting = Some(waiting),
+            Err(Ring) => panic!(
+                "mapless: closures that compute the values of keys wait for each other's values"
+            ),
+        }
         let mut state = self.line.0.lock();
         if let Some(outcome) = &state.outcome {
             return Poll::Ready(Arc::clone(outcome));

@@ -184,7 +184,9 @@ pub trait Expiry<K, V> {
         None
     }
 
-    /// An entry was found by a lookup that counts as a use. By default what is left stays as it is.
+    /// An entry was found by a lookup that counts as a use. By default what is left stays as it is,
+    /// that of a time to idle too: who has both returns the entry's own term. An entry that is over
+    /// by the time that this returns is not returned.
     #[allow(unused_variables)] // their names are for the docs
     fn expire_after_read(
         &self,
@@ -372,23 +374,5 @@ mod tests {
             made(expiry, Instant::now()),
             [Some(SECOND * 3), Some(SECOND), None]
         );
-    }
-
-    /// `cargo test --release --features cache --lib cost -- --ignored --nocapture --test-threads 1`
-    #[test]
-    #[ignore = "a measurement"]
-    fn what_a_look_at_the_clock_costs() {
-        fn ns(look: impl Fn()) -> f64 {
-            const LOOKS: u32 = 10_000_000;
-            let start = Instant::now();
-            (0..LOOKS).for_each(|_| look());
-            start.elapsed().as_secs_f64() * 1e9 / f64::from(LOOKS)
-        }
-        let manual = Timeline::new(Some(Arc::new(ManualClock::new())));
-        let coarse = Timeline::new(None);
-        let coarse = ns(|| _ = core::hint::black_box(coarse.now()));
-        let manual = ns(|| _ = core::hint::black_box(manual.now()));
-        let precise = ns(|| _ = core::hint::black_box(Instant::now()));
-        println!("coarse {coarse:.2} ns, manual {manual:.2} ns, Instant::now {precise:.2} ns");
     }
 }

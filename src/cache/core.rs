@@ -29,13 +29,16 @@ pub(super) struct Core<K, V> {
     pub(super) weight: u64,
     /// What held entries own.
     pub(super) held: u64,
+    /// What those of them own that nobody held before their successors' room was made.
+    pub(super) making: u64,
     /// What waits in the limbo, or to be told to a listener. It has no bound but in `Live`.
     pub(super) retained: u128,
     /// How many entries are reachable.
     pub(super) len: usize,
     pub(super) weightless: usize,
     pub(super) tally: Tally,
-    /// Unlinked, and not told yet, since a panic came between.
+    /// Unlinked, and not told yet: a panic came between, or it is to be told by the outermost one of
+    /// many listeners inside each other.
     pub(super) backlog: Vec<Leaver>,
     free: u32,
     next: u32,
@@ -127,6 +130,7 @@ impl<K, V> Core<K, V> {
             credit: 0,
             weight: 0,
             held: 0,
+            making: 0,
             retained: 0,
             len: 0,
             weightless: 0,

@@ -23,6 +23,11 @@ use super::writer::{After, Leaver, Writer};
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::epoch::{Domain, Guard};
 use crate::sync::lock::Mutex;
+use crate::sync::telling::{self, Telling};
+
+/// A listener may call the cache, which tells it of what left by that, so often inside of itself; from
+/// there on the outermost call tells, one after the other.
+const DEEP: usize = 8;
 
 /// What never exceeds the capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -330,6 +335,39 @@ impl<K, V> Engine<K, V> {
     /// What a writer left to be done without the lock.
     #[cold]
     pub(super) fn finish(&self, shard: &Shard<K, V>, after: After) {
+        if after.untold.is_empty() {
+            return self.finish_one(shard, after);
+        }
+        let telling = Telling::begin(core::ptr::from_ref(self).addr());
+        self.finish_one(shard, after);
+        while let Some(later) = telling.take_later() {
+            let Some(shard) = self.shards.get(later) else {
+                continue;
+            };
+            let untold = self.open(shard).take_backlog();
+            let ripe = Vec::new();
+            self.finish_one(shard, After { untold, ripe });
+        }
+    }
+
+    /// Whether this thread is so deep inside of listeners that the outermost one tells what left.
+    pub(super) fn puts_off(&self, shard: &Shard<K, V>) -> bool {
+        let is_deep = self.depth() >= DEEP;
+        if is_deep {
+            let mut shards = self.shards.iter();
+            let at = shards.position(|other| core::ptr::eq(&**other, shard));
+            let at = at.expect("it is one of this cache");
+            telling::put_off(core::ptr::from_ref(self).addr(), at);
+        }
+        is_deep
+    }
+
+    /// How many calls of this cache's listener this thread is inside of.
+    pub(super) fn depth(&self) -> usize {
+        telling::depth(core::ptr::from_ref(self).addr())
+    }
+
+    fn finish_one(&self, shard: &Shard<K, V>, after: After) {
         for leaver in &after.untold {
             self.tell(shard, leaver);
         }

@@ -8,14 +8,16 @@ use core::fmt;
 pub enum Reason {
     /// It weighs more than the cache may hold.
     TooHeavy,
-    /// What is held leaves too little room, whatever were evicted: by a [`Held`](super::Held), while
-    /// it is computed anew, or, for a moment, while others make room for its successor.
+    /// What is held leaves too little room, whatever were evicted: by a [`Held`](super::Held), or
+    /// while it is computed anew.
     AllHeld,
     /// Readers' guards still keep what was evicted ([`Mode::Live`](super::Mode::Live) only).
     Retained,
-    /// [`insert_wait`](super::ClockCache::insert_wait) would wait for this thread's own guard.
+    /// [`insert_wait`](super::ClockCache::insert_wait) would wait for this thread's own guard, or for
+    /// the listener that it was called by.
     OwnGuard,
-    /// Other inserts took the room that was made, several times in a row.
+    /// Other inserts took the room that was made, or needed for themselves what they replace,
+    /// several times in a row.
     Contended,
     /// The key was there, and was to be absent; or absent, and was to be there.
     Occupancy,
@@ -29,7 +31,7 @@ impl fmt::Display for Reason {
             Self::TooHeavy => "it weighs more than the capacity",
             Self::AllHeld => "what is held leaves too little room",
             Self::Retained => "readers still keep what was evicted",
-            Self::OwnGuard => "this thread holds a guard that the insert would wait for",
+            Self::OwnGuard => "this thread is what the insert would wait for",
             Self::Contended => "other inserts took the room that was made",
             Self::Occupancy => "the key is there and was to be absent, or the other way round",
             Self::TooMany => "a shard has no number left for another entry",

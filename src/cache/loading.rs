@@ -20,7 +20,14 @@ use crate::sync::park::block_on;
 /// asked for it alone.
 ///
 /// # Panics
-/// A closure that asks for the value of its own key would wait for ever: that is a panic.
+/// A closure that asks for the value of its own key would wait for ever: that is a panic. So it is
+/// where threads, each in a closure, wait for each other's keys in a ring, be that of one cache or of
+/// several, by any of the methods that block: the one that would close the ring panics, its key is
+/// given up, and the others go on.
+///
+/// Futures that wait for each other are not found out, as they may have other ways to go on: where
+/// one computation awaits the value of a key whose computation awaits its own, both are pending until
+/// one is dropped.
 impl<K, V, S> ClockCache<K, V, S>
 where
     K: Hash + Eq + Send + Sync + 'static,
@@ -114,6 +121,7 @@ where
     ///
     /// # Panics
     /// If `decide` writes, or asks for the computed value of, the same key: it would wait for itself.
+    /// Or if in so doing with another key it closes a ring of threads that wait for each other.
     pub fn compute(&self, key: K, decide: impl FnOnce(Option<&V>) -> Op<V>) -> Computed<V> {
         block_on(self.compute_async(key, |seen| ready(decide(seen))))
     }

@@ -454,7 +454,12 @@ where
     ///
     /// # Errors
     /// Hands key and value back, with the [`Reason`]. What the key had before stays; in
-    /// [`Mode::Live`] it may have been evicted for the room that then did not suffice.
+    /// [`Mode::Live`], or where others replace entries by heavier ones at the same time, it may have
+    /// been evicted for the room that then did not suffice.
+    ///
+    /// # Panics
+    /// Where it would wait for ever: inside a [computation](Self::compute) of the key, or of one for
+    /// which a computation of the key waits.
     ///
     /// # Progress
     /// Blocks on the shard's lock; without room there, on one other shard's after the other; where
@@ -493,8 +498,8 @@ where
     /// [`Mode::Live`]) it waits for them.
     ///
     /// # Errors
-    /// As `insert`; [`Reason::OwnGuard`] if this thread has a guard of the domain, for which it would
-    /// wait for ever.
+    /// As `insert`; [`Reason::OwnGuard`] if this thread has a guard of the domain, or is inside this
+    /// cache's listener, for which it would wait for ever.
     ///
     /// # Progress
     /// Blocks on readers.

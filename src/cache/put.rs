@@ -25,7 +25,7 @@ use super::engine::{Engine, Hashed, Mode};
 use super::error::{Reason, Refused};
 use super::kept::Kept;
 use super::policy::Looks;
-use super::room::Short;
+use super::room::{NoRoom, Short};
 use super::shard::Shard;
 use super::table::Spot;
 use super::times::Term;
@@ -96,6 +96,14 @@ enum Stop<V> {
     Wait(Wait<V>),
     /// The entry that is to be replaced came or went: its term is another one.
     OtherTerm,
+}
+
+/// Whether there is now what an attempt lacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    All,
+    /// Not yet.
+    Nothing,
 }
 
 impl<V> From<Short> for Stop<V> {
@@ -220,7 +228,7 @@ impl<K: Eq, V> Engine<K, V> {
             if reason != Reason::Retained {
                 return Err(self.refuse(job, reason));
             }
-            if self.domain.is_pinned_here() {
+            if self.domain.is_pinned_here() || self.depth() > 0 {
                 return Err(self.refuse(job, Reason::OwnGuard));
             }
             back_off(times);
@@ -274,7 +282,7 @@ impl<K: Eq, V> Engine<K, V> {
         self.prefetch_entry(job.hashed);
         let shard = self.shard(job.hashed);
         let mut reservation = Reservation::none(&self.budget);
-        for _ in 0..TRIES {
+        for times in 0..TRIES {
             let mut writer = self.open(shard);
             writer.core.credit += reservation.spend();
             match writer.try_put(job) {
@@ -284,7 +292,10 @@ impl<K: Eq, V> Engine<K, V> {
                 }
                 Err(stop) => {
                     writer.close();
-                    self.after_stop(stop, shard, job, &mut reservation)?;
+                    let made = self.after_stop(stop, shard, job, &mut reservation)?;
+                    if made == Made::Nothing {
+                        self.give_way(times, job, &mut reservation);
+                    }
                 }
             }
         }
@@ -298,17 +309,35 @@ impl<K: Eq, V> Engine<K, V> {
         shard: &Shard<K, V>,
         job: &mut Job<'_, K, V>,
         reservation: &mut Reservation<'_>,
-    ) -> Result<(), Stop<V>> {
+    ) -> Result<Made, Stop<V>> {
         match stop {
-            Stop::Short(short) => self
-                .gather(shard, short.need, reservation, &mut job.looks)
-                .map_err(Stop::Refused),
+            Stop::Short(Short { need }) => {
+                let kept = job.kept.as_ref().and_then(Kept::for_room).unwrap_or(0);
+                match self.gather(shard, need, kept, reservation, &mut job.looks) {
+                    Ok(()) => Ok(Made::All),
+                    Err(NoRoom { soon: true, .. }) => Ok(Made::Nothing),
+                    Err(NoRoom { reason, .. }) => Err(Stop::Refused(reason)),
+                }
+            }
             Stop::OtherTerm => {
                 self.set_term(job, !job.term_of_update);
-                Ok(())
+                Ok(Made::All)
             }
             stop => Err(stop),
         }
+    }
+
+    /// Lets go of all that another may wait for, and gives it some time.
+    #[cold]
+    fn give_way<'a>(
+        &'a self,
+        times: usize,
+        job: &mut Job<'a, K, V>,
+        reservation: &mut Reservation<'a>,
+    ) {
+        drop(job.kept.take_if(|kept| kept.for_room().is_some()));
+        *reservation = Reservation::none(&self.budget);
+        back_off(4 * times as u32);
     }
 
     /// Asks what the entry weighs: once, outside every lock.
@@ -410,7 +439,7 @@ impl<'a, K: Eq, V> Writer<'a, K, V> {
             return Ok(());
         }
         if reused.is_some() && job.kept.is_none() {
-            job.kept = old.map(|old| self.keep(old));
+            job.kept = old.map(|old| self.keep_for_room(old));
         }
         self.make_room(need, &mut job.looks)
     }

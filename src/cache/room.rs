@@ -62,6 +62,14 @@ pub(super) struct Short {
     pub(super) need: u64,
 }
 
+/// Why the room was not to be had.
+#[derive(Debug)]
+pub(super) struct NoRoom {
+    pub(super) reason: Reason,
+    /// It may be soon: others hold what they replace while they make room too.
+    pub(super) soon: bool,
+}
+
 impl<K, V> Writer<'_, K, V> {
     /// Raises the shard's credit to `need`, by what is near.
     pub(super) fn make_room(&mut self, need: u64, looks: &mut Looks) -> Result<(), Short> {
@@ -107,20 +115,22 @@ impl<K, V> Writer<'_, K, V> {
 }
 
 impl<K, V> Engine<K, V> {
-    /// Raises a reservation to `need`, from wherever it can be had.
+    /// Raises a reservation to `need`, from wherever it can be had, for one who holds `kept` until
+    /// then.
     pub(super) fn gather(
         &self,
         home: &Shard<K, V>,
         need: u64,
+        kept: u64,
         reservation: &mut Reservation<'_>,
         looks: &mut Looks,
-    ) -> Result<(), Reason> {
+    ) -> Result<(), NoRoom> {
         for _ in 0..ROUNDS {
             if reservation.fill(need) {
                 return Ok(());
             }
             if self.held().saturating_add(need) > self.capacity() {
-                return Err(Reason::AllHeld);
+                return Err(self.held_up(need, kept));
             }
             let mut coming = self.coming();
             for givers in [Givers::AboveShare, Givers::AllAlike, Givers::Anyone] {
@@ -135,7 +145,7 @@ impl<K, V> Engine<K, V> {
                 return Ok(());
             }
         }
-        Err(self.reason_for_failing(need))
+        Err(self.held_up(need, kept))
     }
 
     /// What will come back without anything being evicted.
@@ -203,13 +213,17 @@ impl<K, V> Engine<K, V> {
         after.iter().chain(before).map(|shard| &**shard)
     }
 
-    fn reason_for_failing(&self, need: u64) -> Reason {
-        if self.held().saturating_add(need) > self.capacity() {
-            Reason::AllHeld
+    fn held_up(&self, need: u64, kept: u64) -> NoRoom {
+        let is_short_of = |held: u64| held.saturating_add(need) > self.capacity();
+        let soon = is_short_of(self.held());
+        let firm = self.sum(|shard| shard.gauges.firm.get());
+        let (reason, soon) = if is_short_of(firm.saturating_add(kept)) {
+            (Reason::AllHeld, false)
         } else if self.coming() > 0 {
-            Reason::Retained
+            (Reason::Retained, false)
         } else {
-            Reason::Contended
-        }
+            (Reason::Contended, soon)
+        };
+        NoRoom { reason, soon }
     }
 }

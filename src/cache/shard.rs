@@ -58,6 +58,8 @@ pub(super) struct Gauges {
     pub(super) weight: Gauge,
     /// Of those that are held.
     pub(super) held: Gauge,
+    /// Of those that are held for longer than room is made for another.
+    pub(super) firm: Gauge,
     /// Inserts that were refused.
     pub(super) refused: Gauge,
     /// Of those that left and that readers may still look at.

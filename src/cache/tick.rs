@@ -4,7 +4,7 @@
 //! ```text
 //! Duration   the clock's reading: nanoseconds since some start
 //! Moment     u64: whole ticks since that start, rounded down                (a cache's now)
-//! Tick       u32: a moment's low half; 0 is kept for "never"                (an entry's deadline)
+//! Tick       u32: a moment's low half; 0 says "never", all ones "over"     (an entry's deadline)
 //!
 //!   ..over.. | now |  ahead: 2^31 - 1 ticks, 248 days  ..|..  over, for as long  ..
 //! ```
@@ -13,9 +13,9 @@
 //! * K1  An entry is over from the first tick on that begins at its deadline or later: so it is
 //!   never over before its deadline, and always from one tick after it on.
 //! * K2  Where that cannot be said in 32 bits, an entry is over early: by one tick if its
-//!   deadline's low half is 0; at 248 days if it is farther ahead.
+//!   deadline's low half is all ones, by two if it is 0; at 248 days if it is farther ahead.
 //! * K3  A deadline that passed is told from one ahead for 248 days. Whoever keeps entries longer
-//!   than that has to take them out before.
+//!   than that has to take them out before, or to set them to `OVER`.
 //!
 //! # Checked by
 //! The tests below; `proptests/wheel.rs` (K1, K2).
@@ -70,6 +70,8 @@ pub(crate) struct Tick(u32);
 impl Tick {
     /// No deadline.
     pub(crate) const NEVER: Self = Self(0);
+    /// A deadline that passed, however long ago.
+    pub(crate) const OVER: Self = Self(u32::MAX);
 
     /// The deadline of what at `now` has `left` to live.
     ///
@@ -86,11 +88,11 @@ impl Tick {
         Self::at(Moment(begun.0.saturating_add(ahead)))
     }
 
-    /// That very moment, or the one before where its low half says "never".
+    /// That very moment, or the last one before whose low half says nothing else.
     #[inline]
     pub(crate) const fn at(moment: Moment) -> Self {
         match moment.low() {
-            0 => Self(u32::MAX),
+            0 | u32::MAX => Self(u32::MAX - 1),
             low => Self(low),
         }
     }
@@ -98,13 +100,17 @@ impl Tick {
     /// Whether the deadline has passed.
     #[inline]
     pub(crate) const fn is_over(self, now: Moment) -> bool {
-        self.0 != Self::NEVER.0 && now.low().wrapping_sub(self.0) as i32 >= 0
+        let passed = now.low().wrapping_sub(self.0) as i32 >= 0;
+        self.0 == Self::OVER.0 || passed && self.0 != Self::NEVER.0
     }
 
-    /// The deadline as a moment: the one within 2^31 ticks of `now`, or `None` for never.
+    /// The deadline as a moment: the one within 2^31 ticks of `now`, or `None` for never. What is
+    /// over for good is over now.
     pub(crate) const fn near(self, now: Moment) -> Option<Moment> {
-        if self.0 == Self::NEVER.0 {
-            return None;
+        match self {
+            Self::NEVER => return None,
+            Self::OVER => return Some(now),
+            _ => {}
         }
         let ahead = self.0.wrapping_sub(now.low()) as i32;
         Some(Moment(now.0.saturating_add_signed(ahead as i64)))
@@ -191,12 +197,17 @@ mod tests {
     fn never_is_never_over_and_no_deadline_says_it() {
         for now in [0, 1, u64::from(u32::MAX), 1 << 31, 1 << 40] {
             assert!(!Tick::NEVER.is_over(Moment(now)));
-            assert_ne!(Tick::at(Moment(now)), Tick::NEVER);
+            assert!(Tick::OVER.is_over(Moment(now)));
+            assert_eq!(Tick::OVER.near(Moment(now)), Some(Moment(now)));
+            assert!(![Tick::NEVER, Tick::OVER].contains(&Tick::at(Moment(now))));
         }
         assert_eq!(Tick::NEVER.near(Moment(9)), None);
-        let wrap = TICK * u32::MAX; // the tick before the one whose low half is 0
-        let tick = Tick::after(wrap - TICK, TICK * 2);
-        assert!(over(tick, wrap) && !over(tick, wrap - TICK));
+        assert_eq!(Tick::OVER.left(TICK * 9), Some(Duration::ZERO));
+        let wrap = TICK * (u32::MAX - 1); // the tick before those that say something else
+        for ahead in [2, 3] {
+            let tick = Tick::after(wrap - TICK, TICK * ahead);
+            assert!(over(tick, wrap) && !over(tick, wrap - TICK));
+        }
     }
 
     #[test]

@@ -10,8 +10,9 @@
 //! beside a time to idle; or when the entry was written, for an [`Expiry`] of the user's.
 //!
 //! # Invariants
-//! * X1  A reader returns no entry whose deadline it saw passed. A deadline moves by reads, and
-//!   never beyond what the rules say.
+//! * X1  A reader returns no entry whose deadline it saw passed, and says so in the stamp: from then
+//!   on nobody does, however long it stays. A deadline moves by reads, from the one that was seen
+//!   and was still ahead once all was asked; and never beyond what the rules say.
 //! * X2  An entry with a deadline is in the wheel as long as it is reachable, no later than at its
 //!   deadline; reads move deadlines to later only, or tell the shard.
 //!
@@ -19,10 +20,10 @@
 //! None: a deadline publishes nothing; what was written before an entry came in crosses with it.
 //!
 //! # Progress
-//! `look` is wait-free but for what the user's clock and `Expiry` do.
+//! `look` is wait-free but for what the user's clock and `Expiry` do: one compare-exchange at most.
 //!
 //! # Checked by
-//! `tests/cache.rs`; `proptests/wheel.rs`.
+//! `tests/cache.rs`; `tests/cache_mended.rs` (X1); `proptests/wheel.rs`.
 #![allow(unsafe_code)] // deadlines lie in chunks, at the numbers of their entries
 
 use core::time::Duration;
@@ -151,7 +152,7 @@ impl<K, V> Times<K, V> {
         // Relaxed: it publishes nothing.
         let deadline = Tick::from_bits(stamp.load(Relaxed));
         if deadline.is_over(Moment::of(now)) {
-            return Look::Over;
+            return over_for_good(stamp, deadline, now);
         }
         let moves = self.rules.idle.is_some() || self.rules.expiry.is_some();
         if !is_use || !moves {
@@ -159,15 +160,21 @@ impl<K, V> Times<K, V> {
         }
         // SAFETY: S1.
         let next = unsafe { self.after_use(at, deadline, now) };
+        // The user's code took its time.
+        if self.rules.expiry.is_some() {
+            let now = self.now();
+            if deadline.is_over(Moment::of(now)) {
+                return over_for_good(stamp, deadline, now);
+            }
+        }
         if next == deadline {
             return Look::Alive;
         }
-        // Relaxed: as above. At most once an entry and tick, since then they are equal.
-        stamp.store(next.to_bits(), Relaxed);
-        if is_sooner(next, deadline, now) {
-            Look::Sooner
-        } else {
-            Look::Alive
+        // Relaxed, both: as above. At most once an entry and tick, since then they are equal.
+        match stamp.compare_exchange(deadline.to_bits(), next.to_bits(), Relaxed, Relaxed) {
+            Ok(_) if is_sooner(next, deadline, now) => Look::Sooner,
+            Ok(_) => Look::Alive,
+            Err(moved) => moved_to(moved, now),
         }
     }
 
@@ -217,6 +224,30 @@ pub(super) enum Look {
     /// Alive, and its deadline moved to an earlier time, which the wheel is to be told.
     Sooner,
     Over,
+}
+
+/// Writes down that a deadline passed, so that no read which began before moves it on, and none
+/// takes it for one that is ahead when the ticks have come round.
+#[cold]
+fn over_for_good(stamp: &AtomicU32, deadline: Tick, now: Duration) -> Look {
+    let (seen, over) = (deadline.to_bits(), Tick::OVER.to_bits());
+    if seen == over {
+        return Look::Over;
+    }
+    // Relaxed, both: it publishes nothing.
+    match stamp.compare_exchange(seen, over, Relaxed, Relaxed) {
+        Ok(_) => Look::Over,
+        Err(moved) => moved_to(moved, now),
+    }
+}
+
+/// What another read made of the deadline meanwhile, counts.
+fn moved_to(moved: u32, now: Duration) -> Look {
+    if Tick::from_bits(moved).is_over(Moment::of(now)) {
+        Look::Over
+    } else {
+        Look::Alive
+    }
 }
 
 fn earliest<const N: usize>(all: [Option<Duration>; N]) -> Option<Duration> {

@@ -91,12 +91,20 @@ impl<'a, K, V> Writer<'a, K, V> {
         let (any, ripe) = self.take_ripe();
         self.settle();
         self.untold.append(&mut self.core.backlog);
+        if !self.untold.is_empty() && engine.puts_off(shard) {
+            self.core.backlog.append(&mut self.untold);
+        }
         let untold = mem::take(&mut self.untold);
         drop(self);
         if !untold.is_empty() || !ripe.is_empty() {
             engine.finish(shard, After { untold, ripe });
         }
         any
+    }
+
+    /// What others put off, of those that left.
+    pub(super) fn take_backlog(mut self) -> Vec<Leaver> {
+        mem::take(&mut self.core.backlog)
     }
 
     /// Frees the lock and does no more.
@@ -124,6 +132,7 @@ impl<'a, K, V> Writer<'a, K, V> {
         gauges.entries.set(self.core.len as u64);
         gauges.weight.set(self.core.weight);
         gauges.held.set(self.core.held);
+        gauges.firm.set(self.core.held - self.core.making);
         let retained = u64::try_from(self.core.retained);
         gauges.retained.set(retained.unwrap_or(u64::MAX));
     }
@@ -176,7 +185,7 @@ impl<'a, K, V> Writer<'a, K, V> {
         let shard = core::ptr::from_ref(self.shard).addr();
         let (number, line) = self.core.claims.in_the_way(hashed, key, least)?;
         let id = ClaimId { shard, number };
-        Some(Wait { id, line })
+        Some(Wait::new(id, line))
     }
 
     /// Takes the entry off the rings and out of the table.

@@ -44,44 +44,6 @@ pub(crate) fn own_number_or_more() -> usize {
     imp::own_number_or_more()
 }
 
-/// What this thread is in the middle of, by number: for whoever would otherwise wait for itself.
-#[cfg(feature = "cache")]
-pub(crate) mod inside {
-    use core::cell::RefCell;
-
-    #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
-    std::thread_local! {
-        static INSIDE: RefCell<Vec<(usize, u64)>> = const { RefCell::new(Vec::new()) };
-    }
-    #[cfg(all(loom, feature = "loom"))]
-    loom::thread_local! {
-        static INSIDE: RefCell<Vec<(usize, u64)>> = RefCell::new(Vec::new());
-    }
-    #[cfg(all(shuttle, feature = "shuttle", not(all(loom, feature = "loom"))))]
-    shuttle::thread_local! {
-        static INSIDE: RefCell<Vec<(usize, u64)>> = RefCell::new(Vec::new());
-    }
-
-    /// Ends with its drop.
-    pub(crate) struct Inside(());
-
-    /// This thread is in the middle of `what` until the drop.
-    pub(crate) fn enter(what: (usize, u64)) -> Inside {
-        INSIDE.with(|inside| inside.borrow_mut().push(what));
-        Inside(())
-    }
-
-    pub(crate) fn is_inside(what: (usize, u64)) -> bool {
-        INSIDE.with(|inside| inside.borrow().contains(&what))
-    }
-
-    impl Drop for Inside {
-        fn drop(&mut self) {
-            INSIDE.with(|inside| inside.borrow_mut().pop());
-        }
-    }
-}
-
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 mod imp {
     use core::cell::Cell;

@@ -9,6 +9,8 @@
 //! stripes  Stripes                  counters that no decision reads
 //! gauge    Gauge                    a figure that no protocol depends on
 //! park     block_on                 a thread that waits for a future
+//! waits    Waiting                  who waits for whom, so that nobody waits for itself
+//! telling  Telling                  listeners inside of listeners
 //! hint     prefetch                 a word to the processor
 //! epoch    Domain, Guard, Limbo     who may still be looking, and what waits for them
 //! ```
@@ -34,6 +36,10 @@ pub(crate) mod numbers;
 pub(crate) mod park;
 #[cfg(feature = "cache")]
 pub(crate) mod stripes;
+#[cfg(feature = "cache")]
+pub(crate) mod telling;
+#[cfg(feature = "cache")]
+pub(crate) mod waits;
 
 /// Sizes that shrink when a model checker runs, so that few steps reach every edge.
 pub(crate) const SMALL: bool = cfg!(all(loom, feature = "loom"));

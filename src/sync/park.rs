@@ -6,6 +6,8 @@ use core::task::{Context, Poll};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
+use super::waits;
+
 #[cfg(all(loom, feature = "loom"))]
 use loom::thread;
 #[cfg(all(shuttle, feature = "shuttle", not(all(loom, feature = "loom"))))]
@@ -34,6 +36,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
     let waker = Waker::from(Arc::new(Sleeper(thread::current())));
     let mut context = Context::from_waker(&waker);
+    let _sleeps = waits::sleeps();
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;

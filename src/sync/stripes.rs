@@ -133,29 +133,4 @@ mod tests {
         let bytes = size_of_val(&*stripes.own) + size_of_val(&*stripes.shared);
         assert!(bytes <= 80 * 128, "{bytes}");
     }
-
-    /// `cargo test --release --features cache --lib cost -- --ignored --nocapture --test-threads 1`
-    #[test]
-    #[ignore = "a measurement"]
-    fn what_an_addition_costs() {
-        const ADDS: u32 = 200_000_000;
-        let stripes = Stripes::<14>::new();
-        let own = |_| (0..ADDS).for_each(|_| core::hint::black_box(&stripes).add(0, 1));
-        let shared = |_| (0..ADDS / 10).for_each(|_| stripes.add_shared(0, 1));
-        for threads in [1, 2] {
-            println!("{threads} threads, own: {:.2} ns", ns(threads, ADDS, &own));
-            let shared = ns(threads, ADDS / 10, &shared);
-            println!("{threads} threads, shared: {shared:.2} ns");
-        }
-    }
-
-    fn ns(threads: u32, times: u32, work: &(impl Fn(u32) + Sync)) -> f64 {
-        let start = std::time::Instant::now();
-        thread::scope(|scope| {
-            for thread in 0..threads {
-                scope.spawn(move || work(thread));
-            }
-        });
-        start.elapsed().as_secs_f64() * 1e9 / f64::from(times)
-    }
 }

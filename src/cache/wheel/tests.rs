@@ -184,31 +184,3 @@ fn a_long_pause_leaves_no_dead_entry_and_takes_new_ones() {
         assert_eq!(world.pass(10).0, [new]);
     }
 }
-
-/// `cargo test --release --features cache --lib cost -- --ignored --nocapture --test-threads 1`
-#[test]
-#[ignore = "a measurement"]
-fn what_an_entry_costs() {
-    const ENTRIES: u64 = 1_000_000;
-    for spread in [1_000, 100_000, 10_000_000] {
-        let mut world = World::new(12_345);
-        (0..ENTRIES).for_each(|_| _ = world.add(0));
-        assert_eq!(world.pass(1).0.len(), ENTRIES as usize);
-        let aheads = (0..ENTRIES).map(|n| 1 + n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % spread);
-        let aheads = aheads.collect::<Vec<_>>();
-        let start = std::time::Instant::now();
-        (0..)
-            .zip(aheads)
-            .for_each(|(entry, ahead)| world.put(entry, ahead));
-        let scheduled = start.elapsed();
-        let (mut fired, mut looks) = (0, 0);
-        for _ in 0..1_000 {
-            let (entries, more) = world.pass(spread / 1_000);
-            (fired, looks) = (fired + entries.len(), looks + more);
-        }
-        let ns = |time: core::time::Duration| time.as_secs_f64() * 1e9 / ENTRIES as f64;
-        let (put, fire) = (ns(scheduled), ns(start.elapsed() - scheduled));
-        assert_eq!(fired, ENTRIES as usize);
-        println!("{spread} ticks: put {put:.0} ns, fire {fire:.0} ns, {looks} looks");
-    }
-}
