@@ -94,6 +94,8 @@ pub enum StoreError {
     Freed(ObjectId),
     /// The id is reserved, and nothing was written yet.
     NotWritten(ObjectId),
+    /// The id is not reserved any more: its object was written.
+    Written(ObjectId),
     /// The id names another object by now, or the object has new content.
     Stale(ObjectId),
     /// The object's bytes are not those that were written.
@@ -133,6 +135,7 @@ impl fmt::Display for StoreError {
             Self::Unknown(id) => write!(f, "{id:?} was never given out"),
             Self::Freed(id) => write!(f, "{id:?} was deleted"),
             Self::NotWritten(id) => write!(f, "{id:?} is reserved, and not written yet"),
+            Self::Written(id) => write!(f, "{id:?} is written already"),
             Self::Stale(id) => write!(f, "{id:?} has other content by now"),
             Self::Corrupt(id) => write!(f, "the bytes of {id:?} are damaged"),
             Self::Busy(id) => write!(f, "somebody has {id:?} open"),

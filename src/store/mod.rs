@@ -6,7 +6,8 @@
 //! engine    one open store                recover   from a file to what it holds
 //! log       the journal, in groups        image     checkpoint + log = next checkpoint
 //! space     room before it is used        open      the objects that are open now
-//! object    bytes in a slot               gate      overwrites in progress
+//! stream    objects piece by piece          object    bytes in a slot
+//!                        gate      overwrites in progress
 //! format    the file, byte by byte        disk      what it stands on
 //! ```
 
@@ -23,8 +24,10 @@ mod open;
 mod options;
 mod recover;
 mod space;
+mod stream;
 
 pub use disk::{Disk, FileDisk};
 pub use error::{Damage, StoreError};
 pub use multi::{Generation, MultiStore};
 pub use options::{Durability, StoreOptions};
+pub use stream::{ObjectReader, ObjectWriter};

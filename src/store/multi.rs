@@ -21,6 +21,7 @@ use super::format::slot::{HEADER, MAX_LEN};
 use super::object;
 use super::open::How;
 use super::options::{Durability, StoreOptions};
+use super::stream::{ObjectReader, ObjectWriter};
 use crate::id::{ByteLen, Extent, FileOffset, ObjectId};
 use crate::sync::epoch::Guard;
 
@@ -325,6 +326,85 @@ impl MultiStore {
         };
         drop(changing);
         done
+    }
+
+    // ---------------------------------------------------------------- piece by piece, and many
+
+    /// An id, and a slot for so many bytes, for an object that comes later: until its first writer
+    /// has finished it is [`StoreError::NotWritten`] and not counted, and gone if the store is closed
+    /// before that.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn allocate(&self, len: u64) -> Result<ObjectId, StoreError> {
+        Ok(self.engine.reserve(len)?.keep())
+    }
+
+    /// `n` ids as [`allocate`](Self::allocate) gives one, in a row where there is such a row.
+    ///
+    /// # Errors
+    /// As `put`; none is reserved then.
+    #[doc(alias = "AllocateRun")]
+    pub fn allocate_run(&self, n: usize, len: u64) -> Result<Vec<ObjectId>, StoreError> {
+        let all = (0..n).map(|_| self.engine.reserve(len));
+        let all = all.collect::<Result<Vec<_>, _>>()?;
+        Ok(all.into_iter().map(|reserved| reserved.keep()).collect())
+    }
+
+    /// Writes the first content of an id that was reserved, as many bytes as its slot holds or
+    /// fewer. Dropped unfinished, it gives the id up.
+    ///
+    /// # Errors
+    /// [`StoreError::Written`], [`StoreError::Busy`] if it has a writer, and as
+    /// [`put`](Self::put).
+    #[doc(alias = "LateWriteNewObj")]
+    pub fn writer(&self, id: ObjectId) -> Result<ObjectWriter, StoreError> {
+        ObjectWriter::resume(&self.engine, id)
+    }
+
+    /// A new object of this length, to be written piece by piece. A writer's unsynced bytes are 4 MiB
+    /// at most, so that others' syncs do not wait for it.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn create_writer(&self, len: u64) -> Result<(ObjectId, ObjectWriter), StoreError> {
+        let writer = ObjectWriter::create(&self.engine, len)?;
+        Ok((writer.id(), writer))
+    }
+
+    /// Other content for an object, piece by piece, as many bytes as its slot holds or fewer. The
+    /// old content stays until the writer has finished, and takes as much room again.
+    ///
+    /// # Errors
+    /// As [`overwrite`](Self::overwrite).
+    pub fn overwriter(&self, id: ObjectId) -> Result<ObjectWriter, StoreError> {
+        ObjectWriter::over(&self.engine, id)
+    }
+
+    /// Reads an object piece by piece.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get). What is damaged behind the first 64 KiB is told where it is read.
+    ///
+    /// # Progress
+    /// Waits for an overwrite of this object; overwrites wait for the reader.
+    pub fn reader(&self, id: ObjectId) -> Result<ObjectReader, StoreError> {
+        ObjectReader::open(&self.engine, id)
+    }
+
+    /// Puts many objects: their bytes in as few writes as their slots allow, their records in one.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put). Where the records of so many do not fit into a quarter of the journal,
+    /// those before the error may be there.
+    pub fn put_many<B: AsRef<[u8]>>(&self, all: &[B]) -> Result<Vec<ObjectId>, StoreError> {
+        self.engine.put_many(all, self.engine.durability())
+    }
+
+    /// How many objects are open: those that have readers, or are being changed.
+    #[must_use]
+    pub fn open_objects(&self) -> usize {
+        self.engine.opened().len()
     }
 
     // ---------------------------------------------------------------- what there is

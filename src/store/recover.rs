@@ -122,11 +122,21 @@ fn check(superblock: &Superblock, len: u64) -> Result<(), StoreError> {
 fn read_log(disk: &dyn Disk, superblock: &Superblock) -> Result<(Vec<Record>, u64), StoreError> {
     let mut reader = Reader::new(disk, superblock.journal, superblock.salt, superblock.lsn);
     let (mut records, mut durable) = (Vec::new(), superblock.lsn);
+    let mut end = superblock.lsn;
+    let len = disk.len()?;
     while let Some(record) = reader.read()? {
         durable = durable.max(record.durable);
+        // Where the file's new length is not durable, the record was not, either.
+        if !record
+            .change
+            .area()
+            .is_none_or(|area| area.end().is_some_and(|end| end <= len))
+        {
+            break;
+        }
+        end = reader.lsn();
         records.push(record);
     }
-    let end = reader.lsn();
     while let Some(later) = reader.find_later()? {
         durable = durable.max(later.durable);
         reader.skip_to(later.lsn);

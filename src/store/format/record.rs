@@ -169,6 +169,27 @@ impl Change {
         }
     }
 
+    /// The part of the file that is put to use with it.
+    pub(in crate::store) fn area(&self) -> Option<Area> {
+        match self {
+            Self::PutLarge(_, large) => Some(Area {
+                offset: large.offset,
+                len: large.slot_size,
+            }),
+            Self::Range(range) => Some(Area {
+                offset: range.offset,
+                len: range.slot_size.saturating_mul(range.slots.into()),
+            }),
+            Self::FromScratch(_, area) | Self::Pages(area) | Self::Catalogs(area) => Some(*area),
+            Self::Put(_)
+            | Self::Free(_)
+            | Self::Overwrite(_)
+            | Self::RangeGone(_)
+            | Self::Root(_)
+            | Self::Class(_) => None,
+        }
+    }
+
     /// How long its record is.
     pub(in crate::store) fn record_len(&self) -> u64 {
         let put = size_of::<RawPut>() as u64;
