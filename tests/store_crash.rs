@@ -164,6 +164,15 @@ fn states_of(moment: &Moment, random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
     some.collect()
 }
 
+/// Whether everything was durable after so many calls, however weak the store's durability is.
+fn is_a_barrier(calls: &[Call], n: usize) -> bool {
+    let last = n.checked_sub(1).map(|last| calls[last]);
+    matches!(
+        last,
+        None | Some(Call::Overwrite(_) | Call::Checkpoint | Call::Reopen)
+    )
+}
+
 struct Crashes {
     random: fastrand::Rng,
     states: u64,
@@ -179,7 +188,7 @@ impl Crashes {
             match event {
                 Event::Mark(n) => {
                     done = Some(*n);
-                    if durability == Durability::Group {
+                    if durability == Durability::Group || is_a_barrier(calls, *n) {
                         floor = *n;
                     }
                 }
@@ -190,6 +199,15 @@ impl Crashes {
                 _ => moment.step(event),
             }
             let done = done.unwrap_or(0);
+            if durability == Durability::Buffered {
+                // The process is killed, and the disk goes on.
+                let (objects, ..) = recovered(moment.current());
+                let allowed = &run.states[done..(done + 2).min(run.states.len())];
+                assert!(
+                    allowed.contains(&objects),
+                    "{calls:?} killed after {done}: {objects:?}"
+                );
+            }
             let allowed = &run.states[floor..(done + 2).min(run.states.len())];
             for bytes in states_of(&moment, &mut self.random) {
                 self.states += 1;
@@ -231,30 +249,169 @@ fn workloads(operations: usize) -> impl Iterator<Item = Vec<Call>> {
     })
 }
 
+fn crashes(seed: u64) -> Crashes {
+    let random = fastrand::Rng::with_seed(seed);
+    Crashes {
+        random,
+        states: 0,
+        nested: 0,
+    }
+}
+
+/// Runs these workloads and their crashes, on all cores.
+fn check_all(workloads: Vec<Vec<Call>>, durability: Durability) -> u64 {
+    let before = formatted();
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let parts = (0..threads).map(|part| {
+        let mine: Vec<_> = workloads
+            .iter()
+            .skip(part)
+            .step_by(threads)
+            .cloned()
+            .collect();
+        let before = before.clone();
+        std::thread::spawn(move || {
+            let (mut crashes, mut ran) = (crashes(part as u64), 0);
+            for calls in mine {
+                // Where something cannot be done, a shorter workload is the same.
+                let Some(run) = run(&before, &calls, durability) else {
+                    continue;
+                };
+                ran += 1;
+                crashes.check(&calls, &run, durability);
+            }
+            (ran, crashes)
+        })
+    });
+    let parts: Vec<_> = parts.collect();
+    let parts: Vec<_> = parts.into_iter().map(|part| part.join().unwrap()).collect();
+    let ran: u64 = parts.iter().map(|(ran, _)| ran).sum();
+    let nested: u64 = parts.iter().map(|(_, crashes)| crashes.nested).sum();
+    let states: u64 = parts.iter().map(|(_, crashes)| crashes.states).sum();
+    println!(
+        "{durability:?}: {ran} workloads, {} states of the disk, {nested} of them inside of a recovery",
+        states + nested
+    );
+    ran
+}
+
 #[test]
 fn what_was_acknowledged_survives_every_loss_of_power() {
     let operations = std::env::var("MAPLESS_CRASH_OPERATIONS");
     let operations = operations.map_or(3, |n| n.parse().unwrap());
-    let before = formatted();
-    let random = fastrand::Rng::with_seed(5);
-    let mut crashes = Crashes {
-        random,
-        states: 0,
-        nested: 0,
-    };
-    let mut ran = 0;
-    for calls in workloads(operations) {
-        // Others are the same, with something that cannot be done.
-        let Some(run) = run(&before, &calls, Durability::Group) else {
-            continue;
-        };
-        ran += 1;
-        crashes.check(&calls, &run, Durability::Group);
-    }
-    println!(
-        "{ran} workloads, {} states of the disk, {} of them inside of a recovery",
-        crashes.states + crashes.nested,
-        crashes.nested
-    );
+    let ran = check_all(workloads(operations).collect(), Durability::Group);
     assert!(ran > 10);
+}
+
+#[test]
+fn what_is_left_of_weaker_writes_is_a_beginning_of_them() {
+    for durability in [Durability::None, Durability::Buffered] {
+        assert!(check_all(workloads(3).collect(), durability) > 10);
+    }
+}
+
+#[test]
+fn long_workloads_survive_as_well() {
+    let mut random = fastrand::Rng::with_seed(77);
+    let calls = |random: &mut fastrand::Rng| loop {
+        // The first of many that can be done.
+        let calls: Vec<Call> = (0..9).map(|_| CALLS[random.usize(..CALLS.len())]).collect();
+        if can_be_done(&calls) {
+            return calls;
+        }
+    };
+    let all = (0..8).map(|_| calls(&mut random)).collect();
+    assert_eq!(check_all(all, Durability::Group), 8);
+}
+
+fn can_be_done(calls: &[Call]) -> bool {
+    let mut objects = 0;
+    calls.iter().all(|call| match call {
+        Call::Put => {
+            objects += 1;
+            objects <= 2
+        }
+        Call::Overwrite(at) => *at < objects,
+        Call::Delete(at) => {
+            let can = *at < objects;
+            objects -= usize::from(can);
+            can
+        }
+        Call::Checkpoint | Call::Reopen => true,
+    })
+}
+
+/// Two threads, each with objects of its own, whose operations share syncs.
+#[test]
+fn of_two_operations_at_once_each_survives_by_itself() {
+    const OPERATIONS: usize = 6;
+    let before = formatted();
+    let mut crashes = crashes(9);
+    let mut checked = 0u64;
+    for seed in 0..6 {
+        let disk = Arc::new(Forgetful::new(before.clone()));
+        let store = options().open_on(disk.clone()).unwrap();
+        let actors = (0..2).map(|actor| {
+            let (store, disk) = (store.clone(), disk.clone());
+            std::thread::spawn(move || act(&store, &disk, actor, seed, OPERATIONS))
+        });
+        let actors: Vec<_> = actors.collect();
+        let states: Vec<_> = actors
+            .into_iter()
+            .map(|actor| actor.join().unwrap())
+            .collect();
+        let events = disk.events();
+        drop(store);
+        let mut moment = Moment::new(before.clone());
+        let mut done = [0; 2];
+        for event in &events {
+            moment.step(event);
+            if let Event::Mark(n) = event {
+                done[n % 2] = n / 2;
+                continue;
+            }
+            for _ in 0..6 {
+                let bytes = moment.chosen(|choices| crashes.random.usize(..choices));
+                let (objects, ..) = recovered(bytes);
+                checked += 1;
+                let allowed = |actor: usize, at: usize| states[actor].get(at).into_iter();
+                let first = allowed(0, done[0]).chain(allowed(0, done[0] + 1));
+                let is_one = first.flat_map(|one| {
+                    let second = allowed(1, done[1]).chain(allowed(1, done[1] + 1));
+                    second.map(move |two| one.iter().chain(two).collect::<BTreeMap<_, _>>())
+                });
+                let found: BTreeMap<_, _> = objects.iter().collect();
+                assert!(
+                    is_one.into_iter().any(|one| one == found),
+                    "{done:?}: {found:?}"
+                );
+            }
+        }
+    }
+    println!("two at once: {checked} states of the disk");
+}
+
+/// One thread's operations: what it had after each.
+fn act(store: &MultiStore, disk: &Forgetful, actor: usize, seed: u64, n: usize) -> Vec<Objects> {
+    let mut random = fastrand::Rng::with_seed(seed * 2 + actor as u64);
+    let (mut objects, mut states) = (Objects::new(), vec![Objects::new()]);
+    for at in 1..=n {
+        let bytes = content(actor + 10 * at, 50 + random.usize(..150));
+        let nth = random.usize(..objects.len().max(1));
+        let some = objects.keys().nth(nth).copied();
+        match (some, random.u8(..3)) {
+            (Some(id), 0) => {
+                store.overwrite(id, &bytes).unwrap();
+                objects.insert(id, bytes);
+            }
+            (Some(id), 1) => {
+                store.delete(id).unwrap();
+                objects.remove(&id);
+            }
+            _ => drop(objects.insert(store.put(&bytes).unwrap(), bytes)),
+        }
+        states.push(objects.clone());
+        disk.mark(2 * at + actor);
+    }
+    states
 }

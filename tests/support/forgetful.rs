@@ -196,6 +196,11 @@ impl Moment {
         self.lens.push(len);
     }
 
+    /// What the disk holds if its power stays.
+    pub fn current(&self) -> Vec<u8> {
+        self.current.clone()
+    }
+
     /// How many states of the disk there may be.
     pub fn states(&self) -> u64 {
         let choices = self.dirty.values().map(|all| all.len() as u64 + 1);
