@@ -27,7 +27,7 @@ use super::format::slot::{HEADER, Layout, MAX_LEN};
 use super::format::superblock::{Features, Superblock};
 use super::format::{Area, catalog};
 use super::gate::{Gate, Inside};
-use super::image::Image;
+use super::image::{Image, Next};
 use super::log::{Class, Failed, Log, Reader, Refused};
 use super::object;
 use super::open::{How, Open};
@@ -142,12 +142,18 @@ impl Engine {
                 len: 0,
             },
             catalog_checksum: 0,
+            clean: true,
             catalogs,
             generations: 1,
             next_id: 1,
         };
         let mut image = Image::empty(superblock, sizes);
-        image.write(disk, 0, superblock.salt)?;
+        let next = Next {
+            lsn: 0,
+            salt: superblock.salt,
+            clean: true,
+        };
+        image.write(disk, next)?;
         Ok(())
     }
 
@@ -167,7 +173,12 @@ impl Engine {
             redo_in_place(&*disk, &found.image, redo)?;
         }
         let allocator = allocator_of(&*disk, &mut found.image)?;
-        found.image.write(&*disk, found.next_lsn, random())?;
+        let next = Next {
+            lsn: found.next_lsn,
+            salt: random(),
+            clean: false,
+        };
+        found.image.write(&*disk, next)?;
         let mut engine = Self::over(disk, found.image, allocator);
         (engine.durability, engine.on_allocate) = (durability, on_allocate);
         let watch = Arc::clone(&engine.space);
@@ -287,8 +298,8 @@ impl Engine {
     }
 
     pub(super) fn root(&self) -> Option<ObjectId> {
-        // Acquire: nothing but the id is looked at; as fresh as any load.
-        ObjectId::new(self.root.load(Acquire))
+        // Relaxed: a number; what it names is found by way of the allocator.
+        ObjectId::new(self.root.load(Relaxed))
     }
 
     // ---------------------------------------------------------------- the journal
@@ -517,8 +528,8 @@ impl Engine {
         let rooting = (self.root() == Some(id)).then(|| self.rooting.lock());
         let end = self.append(&Change::Free(vec![id.get()]))?;
         if rooting.is_some() && self.root() == Some(id) {
-            // Release: as the load.
-            self.root.store(0, Release);
+            // Relaxed: as the load.
+            self.root.store(0, Relaxed);
         }
         drop((rooting, changing));
         if self.allocator.is_single(id) {
@@ -611,8 +622,8 @@ impl Engine {
         }
         let rooting = self.rooting.lock();
         let end = self.append(&Change::Root(id.map(ObjectId::get)))?;
-        // Release: as the load.
-        self.root.store(id.map_or(0, ObjectId::get), Release);
+        // Relaxed: as the load.
+        self.root.store(id.map_or(0, ObjectId::get), Relaxed);
         drop((rooting, changing));
         self.commit(end, self.durability)
     }
@@ -636,7 +647,7 @@ impl Engine {
     fn checkpoint_by_and_by(&self) -> Result<(), StoreError> {
         if self.log.is_half_full() {
             if let Some(superblock) = self.superblock.try_lock() {
-                return self.checkpoint_with(superblock);
+                return self.checkpoint_with(superblock, false);
             }
         }
         Ok(())
@@ -647,29 +658,42 @@ impl Engine {
         if !self.log.is_half_full() {
             return Ok(()); // somebody else did
         }
-        self.checkpoint_with(superblock)
+        self.checkpoint_with(superblock, false)
     }
 
     /// Makes a checkpoint: the journal is empty afterwards.
     pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
         self.check_writable()?;
-        self.checkpoint_with(self.superblock.lock())
+        self.checkpoint_with(self.superblock.lock(), false)
+    }
+
+    /// The last checkpoint, after which there is no record.
+    pub(super) fn close(&self) -> Result<(), StoreError> {
+        self.check_writable()?;
+        self.checkpoint_with(self.superblock.lock(), true)
     }
 
     fn checkpoint_with(
         &self,
         mut superblock: crate::sync::lock::MutexGuard<'_, Superblock>,
+        clean: bool,
     ) -> Result<(), StoreError> {
         let closed = self.gate.close();
         let end = self.log.end();
         drop(closed);
-        if end == superblock.lsn {
+        if end == superblock.lsn && (superblock.clean || !clean) {
             return Ok(()); // somebody else made it meanwhile
         }
         self.log
             .sync(end)
             .map_err(|failed| StoreError::Io(failed.0))?;
-        let image = self.next_image(*superblock, end);
+        let salt = superblock.salt;
+        let next = Next {
+            lsn: end,
+            salt,
+            clean,
+        };
+        let image = self.next_image(*superblock, next);
         let image = image.map_err(|error| match error {
             StoreError::Io(error) => {
                 self.log.fail(Failed(Arc::clone(&error)));
@@ -692,20 +716,20 @@ impl Engine {
         Ok(())
     }
 
-    fn next_image(&self, superblock: Superblock, end: u64) -> Result<Image, StoreError> {
+    fn next_image(&self, superblock: Superblock, next: Next) -> Result<Image, StoreError> {
         let disk = &*self.disk;
         let mut image = Image::load(disk, superblock)?;
         let Superblock {
             journal, salt, lsn, ..
         } = superblock;
         let mut reader = Reader::new(disk, journal, salt, lsn);
-        while reader.lsn() < end {
+        while reader.lsn() < next.lsn {
             let lsn = reader.lsn();
             let record = reader.read()?;
             let record = record.ok_or(StoreError::Damaged(Damage::Record { lsn }))?;
             image.apply(disk, &record.change)?;
         }
-        image.write(disk, end, salt)?;
+        image.write(disk, next)?;
         Ok(image)
     }
 
@@ -734,9 +758,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         // Whoever wants to know closes the store.
-        if self.check_writable().is_ok() {
-            let _ = self.checkpoint();
-        }
+        let _ = self.close();
     }
 }
 

@@ -47,6 +47,16 @@ impl From<Damage> for Bad {
     }
 }
 
+/// What the next checkpoint is to say of the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Next {
+    /// What is before it is in the image.
+    pub(super) lsn: u64,
+    pub(super) salt: u64,
+    /// Nothing will be appended before the store is opened again.
+    pub(super) clean: bool,
+}
+
 /// A store's content as of an LSN, but for the objects' bytes.
 #[derive(Debug)]
 pub(super) struct Image {
@@ -346,9 +356,10 @@ impl Image {
 
     // ---------------------------------------------------------------- the next checkpoint
 
-    /// Makes this the checkpoint at `lsn`. What the records before it did to objects in place must
+    /// Makes this the next checkpoint. What the records before it did to objects in place must
     /// be on the disk, if not yet synced.
-    pub(super) fn write(&mut self, disk: &dyn Disk, lsn: u64, salt: u64) -> io::Result<()> {
+    pub(super) fn write(&mut self, disk: &dyn Disk, next: Next) -> io::Result<()> {
+        let Next { lsn, salt, clean } = next;
         let sequence = self.superblock.sequence + 1;
         for (number, (page, changed)) in &mut self.loaded {
             if core::mem::take(changed) {
@@ -365,6 +376,7 @@ impl Image {
             sequence,
             salt,
             lsn,
+            clean,
             catalog,
             catalog_checksum: checksum(&[&bytes]),
             catalogs: self.catalogs,

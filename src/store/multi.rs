@@ -524,7 +524,8 @@ impl MultiStore {
         self.engine.checkpoint()
     }
 
-    /// Closes the store, if this is its last handle; what a drop does, which tells no error.
+    /// Closes the store, if this is the last of its handles, readers and writers; else a checkpoint. What
+    /// a drop does, which tells no error.
     ///
     /// # Errors
     /// As [`checkpoint`](Self::checkpoint).
@@ -532,7 +533,10 @@ impl MultiStore {
         match self.engine.check_writable() {
             Err(StoreError::OpenedReadOnly) => Ok(()),
             Err(error) => Err(error),
-            Ok(()) => self.engine.checkpoint(),
+            Ok(()) => match Arc::try_unwrap(self.engine) {
+                Ok(engine) => engine.close(),
+                Err(engine) => engine.checkpoint(),
+            },
         }
     }
 

@@ -120,6 +120,9 @@ fn check(superblock: &Superblock, len: u64) -> Result<(), StoreError> {
 /// All records up to the first that is missing, and up to where somebody wrote that the log was
 /// durable.
 fn read_log(disk: &dyn Disk, superblock: &Superblock) -> Result<(Vec<Record>, u64), StoreError> {
+    if superblock.clean {
+        return Ok((Vec::new(), superblock.lsn));
+    }
     let mut reader = Reader::new(disk, superblock.journal, superblock.salt, superblock.lsn);
     let (mut records, mut durable) = (Vec::new(), superblock.lsn);
     let mut end = superblock.lsn;

@@ -10,7 +10,8 @@
 //! 48   salt            u64  of the log's records from `lsn` on
 //! 56   lsn             u64  everything before it is in the catalog and the pages
 //! 64   journal         offset u64, length u64
-//! 80   catalog         offset u64, length u64, checksum u32, padding u32
+//! 80   catalog         offset u64, length u64, checksum u32
+//! 100  clean           u32  1: the store was closed, and there is no record from `lsn` on
 //! 104  catalog's area  offset u64, length u64: room for two catalogs
 //! 120  generations     u64  drawn so far
 //! 128  next id         u64  no id from here on was issued; 0 when they have run out
@@ -53,6 +54,8 @@ pub(in crate::store) struct Superblock {
     pub(in crate::store) journal: Area,
     pub(in crate::store) catalog: Area,
     pub(in crate::store) catalog_checksum: u32,
+    /// The store was closed: the log is empty, and nobody need look.
+    pub(in crate::store) clean: bool,
     /// Where both copies of the catalog are.
     pub(in crate::store) catalogs: Area,
     pub(in crate::store) generations: u64,
@@ -72,7 +75,7 @@ struct Raw {
     journal: [U64; 2],
     catalog: [U64; 2],
     catalog_checksum: U32,
-    padding: U32,
+    clean: U32,
     catalogs: [U64; 2],
     generations: U64,
     next_id: U64,
@@ -127,7 +130,7 @@ impl Superblock {
             journal: pair(self.journal),
             catalog: pair(self.catalog),
             catalog_checksum: self.catalog_checksum.into(),
-            padding: U32::ZERO,
+            clean: u32::from(self.clean).into(),
             catalogs: pair(self.catalogs),
             generations: self.generations.into(),
             next_id: self.next_id.into(),
@@ -163,6 +166,7 @@ impl Superblock {
             journal: area(raw.journal),
             catalog: area(raw.catalog),
             catalog_checksum: raw.catalog_checksum.get(),
+            clean: raw.clean.get() == 1,
             catalogs: area(raw.catalogs),
             generations: raw.generations.get(),
             next_id: raw.next_id.get(),
@@ -192,6 +196,7 @@ mod tests {
             journal: area(8),
             catalog: area(10),
             catalog_checksum: 12,
+            clean: true,
             catalogs: area(13),
             generations: 15,
             next_id: 16,
