@@ -179,11 +179,11 @@ fn growing_replacements_are_not_refused_for_each_others_sake() {
         let (asked, ask) = mpsc::channel();
         let asked = Mutex::new(Some(asked));
         let cache = Arc::new(weighed(move |_, _, cause| {
-            if cause == Cause::Size {
-                if let Some(asked) = asked.lock().unwrap().take() {
-                    asked.send(()).unwrap();
-                    thread::sleep(Duration::from_millis(2));
-                }
+            if cause == Cause::Size
+                && let Some(asked) = asked.lock().unwrap().take()
+            {
+                asked.send(()).unwrap();
+                thread::sleep(Duration::from_millis(2));
             }
         }));
         cache.insert(2, 5).unwrap();

@@ -216,7 +216,7 @@ impl Crashes {
                     allowed.contains(&objects),
                     "{calls:?} after {done}: {objects:?}, not one of {allowed:?}"
                 );
-                if self.states % 97 == 0 {
+                if self.states.is_multiple_of(97) {
                     self.check_nested(&objects, &events, before);
                 }
             }

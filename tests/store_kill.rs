@@ -66,7 +66,7 @@ fn write_for_ever(path: &Path, seed: u64) -> ! {
             _ => continue,
         }
         writeln!(out, "done 0 {n}").unwrap();
-        if n % 97 == 0 {
+        if n.is_multiple_of(97) {
             store.checkpoint().unwrap();
         }
     }

@@ -92,7 +92,7 @@ impl<'a> Actor<'a> {
     fn new(world: &'a World, me: u64, retires: bool) -> Self {
         Self {
             world,
-            handle: (me % 3 == 0).then(|| world.slots.local()),
+            handle: me.is_multiple_of(3).then(|| world.slots.local()),
             me,
             dice: Dice(me.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             live: Vec::new(),

@@ -26,7 +26,7 @@ fn range(place: u64, unit: u64) -> IdRange {
 }
 
 fn stays(place: u64) -> bool {
-    place % 3 == 0
+    place.is_multiple_of(3)
 }
 
 fn write(index: &RangeIndex<u64>, unit: u64, me: u64, end: Instant) {

@@ -184,11 +184,11 @@ impl<K: Eq, V: Clone> Engine<K, V> {
         self.prefetch(hashed);
         let guard = self.domain.pin();
         let found = self.find_alive(hashed, ask.key(), &guard, true);
-        if let Some(pair) = found {
-            if !is_stale(&pair.1) {
-                self.counters.hit();
-                return Step::Found(pair.1.clone());
-            }
+        if let Some(pair) = found
+            && !is_stale(&pair.1)
+        {
+            self.counters.hit();
+            return Step::Found(pair.1.clone());
         }
         if made.is_none() {
             *made = ask.make();

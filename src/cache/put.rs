@@ -367,10 +367,10 @@ impl<K: Eq, V> Engine<K, V> {
 impl<'a, K: Eq, V> Writer<'a, K, V> {
     fn try_put(&mut self, job: &mut Job<'a, K, V>) -> Result<Put, Stop<V>> {
         self.expire();
-        if let Some(Key::Own(key)) = &job.key {
-            if let Some(wait) = self.in_the_way(job.hashed, key, Kind::Compute) {
-                return Err(Stop::Wait(wait));
-            }
+        if let Some(Key::Own(key)) = &job.key
+            && let Some(wait) = self.in_the_way(job.hashed, key, Kind::Compute)
+        {
+            return Err(Stop::Wait(wait));
         }
         let key = job.key();
         let fingerprint = job.hashed.fingerprint();

@@ -50,7 +50,7 @@ impl Moment {
     /// The first tick that begins at `time` or later.
     const fn not_before(time: Duration) -> Self {
         let begun = Self::of(time);
-        let partly = time.subsec_nanos() % NANOS != 0;
+        let partly = !time.subsec_nanos().is_multiple_of(NANOS);
         Self(begun.0.saturating_add(partly as u64))
     }
 

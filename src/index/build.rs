@@ -80,10 +80,10 @@ pub(super) fn filled(shape: Shape, items: &[Item]) -> Fresh {
 
 /// What stands for some ranges in a slot; adds the bytes of what had to be made.
 pub(super) fn part(group: &[Item], bytes: &mut usize) -> Content {
-    if let [item] = group {
-        if let Some(inline) = Content::inline(*item) {
-            return inline;
-        }
+    if let [item] = group
+        && let Some(inline) = Content::inline(*item)
+    {
+        return inline;
     }
     let fresh = subtree(group);
     *bytes += fresh.bytes;

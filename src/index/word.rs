@@ -70,13 +70,13 @@ impl Word {
     }
 
     pub(super) const fn node(address: usize, shift: u32, bits: u32) -> Self {
-        debug_assert!(address % NODE_ALIGN == 0 && shift < 64);
+        debug_assert!(address.is_multiple_of(NODE_ALIGN) && shift < 64);
         debug_assert!(MIN_BITS <= bits && bits <= MAX_BITS);
         Self(address as u64 | ((MAX_BITS - bits) as u64) << 7 | (shift as u64) << 1)
     }
 
     pub(super) const fn bucket(address: usize, class: u32) -> Self {
-        debug_assert!(address % BUCKET_ALIGN == 0 && class < 4);
+        debug_assert!(address.is_multiple_of(BUCKET_ALIGN) && class < 4);
         Self(address as u64 | (class as u64) << 2 | 0b11)
     }
 

@@ -192,10 +192,10 @@ impl<'a> Change<'a> {
             return self.rebuild(spot, child, item, build::subtree);
         }
         let wider = shape.wider();
-        if let Some(shape) = wider.filter(|shape| shape.covers(item.first)) {
-            if 2 * child.occupied().count() >= child.shape().slots() as usize {
-                return self.reshape(spot, child, shape, item);
-            }
+        if let Some(shape) = wider.filter(|shape| shape.covers(item.first))
+            && 2 * child.occupied().count() >= child.shape().slots() as usize
+        {
+            return self.reshape(spot, child, shape, item);
         }
         let shape = child.shape().above(item.first);
         let mut bytes = 0;

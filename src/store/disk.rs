@@ -20,6 +20,7 @@ use std::io;
 /// of 512 bytes that are each there whole or not at all (a torn one reads as anything).
 ///
 /// All methods take `&self` and are called by several threads at once.
+#[allow(clippy::len_without_is_empty)] // an empty medium is nothing to ask for
 pub trait Disk: Send + Sync + fmt::Debug {
     /// Reads some bytes; 0 at the end of the medium only.
     ///
@@ -49,7 +50,6 @@ pub trait Disk: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The medium's own.
-    #[allow(clippy::len_without_is_empty)] // an empty medium is nothing to ask for
     fn len(&self) -> io::Result<u64>;
 
     /// Takes real space for a part of the medium, and makes it longer if it must, so that no later
@@ -212,7 +212,7 @@ mod reserve {
 /// Writes zeros behind the end of the file, as far as it is wanted; what was there before has its
 /// space already.
 fn fill(file: &File, offset: u64, len: u64) -> io::Result<()> {
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let end = offset.checked_add(len);
     let end = end.ok_or(io::ErrorKind::InvalidInput)?;
     let mut at = file.metadata()?.len();

@@ -503,9 +503,9 @@ impl Engine {
         }
         if let Err(error) = self.commit(end, durability) {
             // Their records may be on the disk: nobody may have the slots.
-            reserved
-                .into_iter()
-                .for_each(|(reservation, _)| drop(reservation.keep()));
+            reserved.into_iter().for_each(|(reservation, _)| {
+                reservation.keep();
+            });
             return Err(error);
         }
         let published = reserved
@@ -645,10 +645,10 @@ impl Engine {
     // ---------------------------------------------------------------- checkpoints
 
     fn checkpoint_by_and_by(&self) -> Result<(), StoreError> {
-        if self.log.is_half_full() {
-            if let Some(superblock) = self.superblock.try_lock() {
-                return self.checkpoint_with(superblock, false);
-            }
+        if self.log.is_half_full()
+            && let Some(superblock) = self.superblock.try_lock()
+        {
+            return self.checkpoint_with(superblock, false);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! # Checked by
 //! `loom-tests/store_log.rs`.
 
-use crate::sync::lock::{Condvar, Mutex};
+use crate::sync::lock::{Condition, Mutex};
 
 #[derive(Debug, Default)]
 struct State {
@@ -18,7 +18,7 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Gate {
     state: Mutex<State>,
-    changed: Condvar,
+    changed: Condition,
 }
 
 /// Somebody inside.
@@ -29,7 +29,7 @@ pub(super) struct Closed<'a>(&'a Gate);
 
 impl Gate {
     pub(super) fn new() -> Self {
-        let (state, changed) = (Mutex::new(State::default()), Condvar::new());
+        let (state, changed) = (Mutex::new(State::default()), Condition::new());
         Self { state, changed }
     }
 

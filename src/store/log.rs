@@ -28,7 +28,7 @@ use std::sync::Arc;
 use super::disk::{Disk, DiskExt};
 use super::format::Area;
 use super::format::record::{self, Change, HEADER, Record};
-use crate::sync::lock::{Condvar, Mutex, MutexGuard};
+use crate::sync::lock::{Condition, Mutex, MutexGuard};
 
 /// A part of the ring that is kept for records that must not wait: one in so many bytes.
 const HEADROOM: u64 = 16;
@@ -82,7 +82,7 @@ pub(super) struct Log {
     salt: u64,
     state: Mutex<State>,
     /// Something was written, synced, released, or failed.
-    changed: Condvar,
+    changed: Condition,
 }
 
 impl Log {
@@ -98,7 +98,7 @@ impl Log {
             syncing: false,
             failed: None,
         };
-        let (state, changed) = (Mutex::new(state), Condvar::new());
+        let (state, changed) = (Mutex::new(state), Condition::new());
         Self {
             disk,
             ring,

@@ -437,7 +437,6 @@ impl MultiStore {
 
     /// A guard for [`extent_in`](Self::extent_in); as long as it lives, no slot that it may have
     /// looked up is reused.
-    #[must_use]
     pub fn pin(&self) -> Guard {
         self.engine.allocator().pin()
     }

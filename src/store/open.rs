@@ -23,7 +23,7 @@ use std::collections::HashMap;
 
 use crate::id::ObjectId;
 use crate::sync::SMALL;
-use crate::sync::lock::{Condvar, Mutex, MutexGuard};
+use crate::sync::lock::{Condition, Mutex, MutexGuard};
 
 const SHARDS: usize = if SMALL { 1 } else { 64 };
 
@@ -62,7 +62,7 @@ impl Entry {
 #[derive(Debug)]
 struct Shard {
     entries: Mutex<HashMap<ObjectId, Entry>>,
-    changed: Condvar,
+    changed: Condition,
     /// How many overwrites ended.
     overwrites: Mutex<u64>,
 }
@@ -79,7 +79,7 @@ impl Open {
     pub(super) fn new() -> Self {
         let shard = |_| Shard {
             entries: Mutex::new(HashMap::new()),
-            changed: Condvar::new(),
+            changed: Condition::new(),
             overwrites: Mutex::new(0),
         };
         let shards = (0..SHARDS).map(shard).collect();

@@ -94,7 +94,8 @@ impl StoreOptions {
     }
 
     fn check(&self) -> Result<(), StoreError> {
-        if self.journal % 4096 != 0 || !(JOURNALS.0..=JOURNALS.1).contains(&self.journal) {
+        if !self.journal.is_multiple_of(4096) || !(JOURNALS.0..=JOURNALS.1).contains(&self.journal)
+        {
             return Err(StoreError::Option(
                 "a journal has a multiple of 4096 bytes, from 64 KiB to 1 TiB",
             ));

@@ -110,7 +110,11 @@ fn check(superblock: &Superblock, len: u64) -> Result<(), StoreError> {
     let ring = superblock.journal;
     let fits = ring.end().is_some_and(|end| end <= len);
     let possible = superblock.lsn.checked_add(4 * (len + 1)).is_some();
-    if ring.offset != superblock::END || ring.len == 0 || ring.len % 4096 != 0 || !fits || !possible
+    if ring.offset != superblock::END
+        || ring.len == 0
+        || !ring.len.is_multiple_of(4096)
+        || !fits
+        || !possible
     {
         return Err(StoreError::Damaged(Damage::Superblocks));
     }
@@ -130,11 +134,8 @@ fn read_log(disk: &dyn Disk, superblock: &Superblock) -> Result<(Vec<Record>, u6
     while let Some(record) = reader.read()? {
         durable = durable.max(record.durable);
         // Where the file's new length is not durable, the record was not, either.
-        if !record
-            .change
-            .area()
-            .is_none_or(|area| area.end().is_some_and(|end| end <= len))
-        {
+        let fits = |area: Area| area.end().is_some_and(|end| end <= len);
+        if !record.change.area().is_none_or(fits) {
             break;
         }
         end = reader.lsn();
@@ -187,7 +188,9 @@ struct Word<'a> {
 fn last_words(records: &[Record]) -> HashMap<u64, Word<'_>> {
     let mut words = HashMap::new();
     for (at, record) in records.iter().enumerate() {
-        let mut say = |id, put| drop(words.insert(id, Word { at, put }));
+        let mut say = |id, put| {
+            words.insert(id, Word { at, put });
+        };
         match &record.change {
             Change::Put(puts) => puts.iter().for_each(|put| say(put.id, Some(put))),
             Change::PutLarge(put, _) => say(put.id, Some(put)),

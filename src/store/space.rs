@@ -122,8 +122,9 @@ impl Space {
     }
 
     fn reserve(&self, area: Area) -> Result<(), Refusal> {
+        // Whatever the disk says, it has no room for this, and nothing has changed.
         let reserved = self.disk.reserve(area.offset, area.len);
-        reserved.map_err(Refusal::Disk)
+        reserved.map_err(|_| Refusal::Disk)
     }
 
     fn append(&self, change: &Change) -> Result<(), Refusal> {
@@ -228,7 +229,7 @@ impl Space {
 #[derive(Debug)]
 pub(super) enum Refusal {
     Space(SpaceError),
-    Disk(io::Error),
+    Disk,
     Log(Refused),
 }
 
@@ -242,8 +243,7 @@ impl Watch for Space {
         added.map_err(|refusal| {
             let space = match refusal {
                 Refusal::Space(error) => error,
-                // Whatever the disk says, it has no room for this, and nothing has changed.
-                Refusal::Disk(_) => SpaceError::NoSpace,
+                Refusal::Disk => SpaceError::NoSpace,
                 Refusal::Log(refused) => {
                     *self.why.lock() = Some(refused);
                     SpaceError::NoSpace

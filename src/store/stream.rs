@@ -202,10 +202,9 @@ impl ObjectWriter {
             len: Some(expected),
             ..
         }) = self.target
+            && found != expected
         {
-            if found != expected {
-                return Err(StoreError::WrongLength { expected, found });
-            }
+            return Err(StoreError::WrongLength { expected, found });
         }
         let header = self.write_rest()?;
         let target = self.target.take().expect("it is not done yet");

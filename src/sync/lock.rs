@@ -15,10 +15,10 @@ pub(crate) use imp::MutexGuard;
 /// Threads that wait for what a lock guards.
 #[cfg(feature = "store")]
 #[derive(Debug)]
-pub(crate) struct Condvar(imp::Condvar);
+pub(crate) struct Condition(imp::Condvar);
 
 #[cfg(feature = "store")]
-impl Condvar {
+impl Condition {
     pub(crate) fn new() -> Self {
         Self(imp::Condvar::new())
     }

@@ -9,11 +9,11 @@ use std::sync::Mutex;
 use mapless::Disk;
 
 /// What a disk writes whole or not at all.
-pub const SECTOR: usize = 512;
+pub(crate) const SECTOR: usize = 512;
 
 /// One thing that was done.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub(crate) enum Event {
     Write {
         offset: usize,
         bytes: Vec<u8>,
@@ -26,7 +26,7 @@ pub enum Event {
 
 /// A disk that remembers.
 #[derive(Debug, Default)]
-pub struct Forgetful {
+pub(crate) struct Forgetful {
     state: Mutex<State>,
 }
 
@@ -39,7 +39,7 @@ struct State {
 
 /// What goes wrong from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failing {
+pub(crate) enum Failing {
     Sync,
     Write,
     /// Writes take one byte at a time, and are interrupted.
@@ -49,7 +49,7 @@ pub enum Failing {
 }
 
 impl Forgetful {
-    pub fn new(bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
         let state = State {
             bytes,
             ..State::default()
@@ -59,24 +59,24 @@ impl Forgetful {
         }
     }
 
-    pub fn mark(&self, n: usize) {
+    pub(crate) fn mark(&self, n: usize) {
         self.state.lock().unwrap().events.push(Event::Mark(n));
     }
 
-    pub fn fail(&self, fails: Option<Failing>) {
+    pub(crate) fn fail(&self, fails: Option<Failing>) {
         self.state.lock().unwrap().fails = fails;
     }
 
-    pub fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         self.state.lock().unwrap().events.clone()
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.state.lock().unwrap().bytes.clone()
     }
 
     /// Changes a bit.
-    pub fn rot(&self, at: usize, bit: u8) {
+    pub(crate) fn rot(&self, at: usize, bit: u8) {
         self.state.lock().unwrap().bytes[at] ^= 1 << bit;
     }
 }
@@ -94,7 +94,7 @@ impl Disk for Forgetful {
         let mut state = self.state.lock().unwrap();
         let bytes = match state.fails {
             Some(Failing::Write) => return Err(io::Error::other("a write failed")),
-            Some(Failing::Short) if state.events.len() % 3 == 0 => {
+            Some(Failing::Short) if state.events.len().is_multiple_of(3) => {
                 state.events.push(Event::Mark(usize::MAX));
                 return Err(io::ErrorKind::Interrupted.into());
             }
@@ -151,7 +151,7 @@ impl Disk for Forgetful {
 
 /// What is durable, and what a disk may have written since: the contents that each sector had, from
 /// the durable one on.
-pub struct Moment {
+pub(crate) struct Moment {
     durable: Vec<u8>,
     current: Vec<u8>,
     /// Later contents of sectors, in the order in which they came.
@@ -160,7 +160,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    pub fn new(bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
         let lens = vec![bytes.len()];
         let (current, dirty) = (bytes.clone(), BTreeMap::new());
         Self {
@@ -172,7 +172,7 @@ impl Moment {
     }
 
     /// Goes on by one event.
-    pub fn step(&mut self, event: &Event) {
+    pub(crate) fn step(&mut self, event: &Event) {
         match event {
             Event::Write { offset, bytes } => {
                 let end = offset + bytes.len();
@@ -197,19 +197,19 @@ impl Moment {
     }
 
     /// What the disk holds if its power stays.
-    pub fn current(&self) -> Vec<u8> {
+    pub(crate) fn current(&self) -> Vec<u8> {
         self.current.clone()
     }
 
     /// How many states of the disk there may be.
-    pub fn states(&self) -> u64 {
+    pub(crate) fn states(&self) -> u64 {
         let choices = self.dirty.values().map(|all| all.len() as u64 + 1);
         let lens = self.lens.len() as u64;
         choices.fold(lens, u64::saturating_mul)
     }
 
     /// The state of this number, below `states`.
-    pub fn state(&self, mut n: u64) -> Vec<u8> {
+    pub(crate) fn state(&self, mut n: u64) -> Vec<u8> {
         let mut bytes = self.durable.clone();
         let lens = self.lens.len() as u64;
         bytes.resize(self.lens[(n % lens) as usize], 0);
@@ -226,7 +226,7 @@ impl Moment {
     }
 
     /// A state with every sector's content chosen by `choose`, from how many there are.
-    pub fn chosen(&self, mut choose: impl FnMut(usize) -> usize) -> Vec<u8> {
+    pub(crate) fn chosen(&self, mut choose: impl FnMut(usize) -> usize) -> Vec<u8> {
         let mut bytes = self.durable.clone();
         bytes.resize(self.lens[choose(self.lens.len())], 0);
         for (sector, contents) in &self.dirty {

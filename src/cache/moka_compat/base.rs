@@ -182,11 +182,11 @@ where
     ) -> Result<Entry<K, V>, Arc<E>> {
         let hashed = self.cache.hash(wanted.form());
         let engine = &self.cache.inner.engine;
-        if let Some(entry) = self.find(hashed, wanted.form()) {
-            if !is_stale(entry.value()) {
-                engine.counters.hit();
-                return Ok(entry);
-            }
+        if let Some(entry) = self.find(hashed, wanted.form())
+            && !is_stale(entry.value())
+        {
+            engine.counters.hit();
+            return Ok(entry);
         }
         let key = wanted.into_key();
         let ask = Own(Arc::clone(&key));

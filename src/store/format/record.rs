@@ -215,7 +215,7 @@ impl Change {
 
     /// Appends its record, which is not finished before [`seal`].
     fn write(&self, out: &mut Vec<u8>) {
-        let mut put = |put: &Put, out: &mut Vec<u8>| out.extend(RawPut::from(*put).as_bytes());
+        let put = |put: &Put, out: &mut Vec<u8>| out.extend(RawPut::from(*put).as_bytes());
         let word = |word: u64, out: &mut Vec<u8>| out.extend(word.to_le_bytes());
         match self {
             Self::Put(puts) => puts.iter().for_each(|one| put(one, out)),
@@ -383,7 +383,7 @@ mod tests {
             len: 5,
             generation: id << 40,
             checksum: 77,
-            synced: id % 2 == 0,
+            synced: id.is_multiple_of(2),
         }
     }
 

@@ -63,10 +63,10 @@ pub(super) fn pin(id: DomainId, domain: &Arc<Inner>) -> RawGuard {
     let front = FRONT.try_with(Cell::get).unwrap_or(ptr::null());
     // SAFETY: F1: an entry lives as long as it is in the list, which only `find_or_register` and
     // the thread's end change; neither runs inside the pin below.
-    if let Some(front) = unsafe { front.as_ref() } {
-        if front.id == id {
-            return front.handle.pin();
-        }
+    if let Some(front) = unsafe { front.as_ref() }
+        && front.id == id
+    {
+        return front.handle.pin();
     }
     pin_another(domain)
 }
