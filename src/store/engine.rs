@@ -20,6 +20,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 
+use super::care::StoreStats;
 use super::disk::{Disk, DiskExt};
 use super::error::{Damage, StoreError};
 use super::format::record::{Change, Put};
@@ -73,11 +74,11 @@ enum Later {
 /// One open store.
 pub(super) struct Engine {
     disk: Arc<dyn Disk>,
-    log: Arc<Log>,
+    pub(super) log: Arc<Log>,
     space: Arc<Space>,
     allocator: OmniBlockAllocator,
     open: Open,
-    gate: Gate,
+    pub(super) gate: Gate,
     /// Drawn so far.
     generations: AtomicU64,
     /// The root object, 0 for none; changes under `rooting`.
@@ -88,7 +89,9 @@ pub(super) struct Engine {
     frees: AtomicUsize,
     later: Mutex<Vec<(u64, Later)>>,
     /// The one that recovery would choose now. Whoever has the lock makes the checkpoint.
-    superblock: Mutex<Superblock>,
+    pub(super) superblock: Mutex<Superblock>,
+    /// Since the store was opened.
+    checkpoints: AtomicU64,
     durability: Durability,
     on_allocate: Option<Callback>,
     /// Contents that belong into their slots, of a store that is only read.
@@ -221,6 +224,7 @@ impl Engine {
             frees: AtomicUsize::new(0),
             later: Mutex::new(Vec::new()),
             superblock: Mutex::new(image.superblock),
+            checkpoints: AtomicU64::new(0),
             durability: Durability::default(),
             on_allocate: None,
             overlay: None,
@@ -359,18 +363,22 @@ impl Engine {
         // Relaxed: as above.
         self.frees.store(freed.len(), Relaxed);
         drop(freed);
-        for Freed { id, .. } in ready {
+        for Freed { id, end } in ready {
             if self.open.free(id) {
-                self.reuse(id);
+                self.reuse_after(id, end);
             }
         }
     }
 
-    /// Nobody has the object open, and its end is durable.
+    /// Nobody has the object open any more, and its end was durable before.
     fn reuse(&self, id: ObjectId) {
+        self.reuse_after(id, self.log.durable());
+    }
+
+    /// Nobody has the object open, whose record ends at `end` and is durable.
+    fn reuse_after(&self, id: ObjectId, end: u64) {
         if self.allocator.is_single(id) {
-            let durable = self.log.durable();
-            self.later.lock().push((durable, Later::Object(id)));
+            self.later.lock().push((end, Later::Object(id)));
             return;
         }
         let guard = self.allocator.pin();
@@ -682,7 +690,9 @@ impl Engine {
         let end = self.log.end();
         drop(closed);
         if end == superblock.lsn && (superblock.clean || !clean) {
-            return Ok(()); // somebody else made it meanwhile
+            drop(superblock);
+            self.release_until(end); // somebody else made it meanwhile
+            return Ok(());
         }
         self.log
             .sync(end)
@@ -706,13 +716,15 @@ impl Engine {
         })?;
         let before = core::mem::replace(&mut *superblock, image.superblock);
         self.log.release(end);
+        // Relaxed: a figure.
+        self.checkpoints.fetch_add(1, Relaxed);
         let directory = self.allocator.root().directory();
         if before.catalogs != superblock.catalogs {
             self.space.give(directory, before.catalogs);
         }
         drop(superblock);
-        self.release_until(end);
         self.settle();
+        self.release_until(end);
         Ok(())
     }
 
@@ -746,6 +758,69 @@ impl Engine {
                 Later::Area(area) => self.give_scratch(area),
             }
         }
+    }
+
+    /// Makes a checkpoint, and reads back what it says.
+    pub(super) fn check_layout(&self) -> Result<(), StoreError> {
+        if !self.is_read_only() {
+            self.checkpoint()?;
+        }
+        let superblock = self.superblock.lock();
+        let mut image = Image::load(&*self.disk, *superblock)?;
+        let ranges: Vec<_> = image.ranges.values().copied().collect();
+        for range in ranges {
+            let words = image.words(&*self.disk, range)?;
+            let spare = (64 - range.slots % 64) % 64;
+            let beyond = words
+                .last()
+                .is_some_and(|word| word.leading_zeros() < spare);
+            if beyond {
+                let word = range.word;
+                return Err(StoreError::Damaged(Damage::Words { word }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives unused ranges back, and cuts the file; how many bytes it is shorter.
+    pub(super) fn shrink(&self) -> Result<u64, StoreError> {
+        self.checkpoint()?;
+        self.allocator.collect();
+        for (first, extent) in self.allocator.take_unused() {
+            let end = self.append(&Change::RangeGone(first.get()))?;
+            let area = Area {
+                offset: extent.offset.get(),
+                len: extent.len.get(),
+            };
+            self.later.lock().push((end, Later::Area(area)));
+        }
+        self.checkpoint()?;
+        self.allocator.collect();
+        let before = self.disk.len()?;
+        let directory = self.allocator.root().directory();
+        // Under the lock of the space, so that nobody takes what is cut off.
+        let cut = directory.with_space(|space| {
+            let end = space.truncate().get();
+            (end < before).then(|| self.disk.set_len(end)).transpose()
+        });
+        cut.map_err(|error| self.fail(error))?;
+        Ok(before - self.disk.len()?)
+    }
+
+    pub(super) fn stats(&self) -> Result<StoreStats, StoreError> {
+        let (journal, syncs) = self.log.figures();
+        Ok(StoreStats {
+            objects: self.allocator.len(),
+            slots: self.allocator.capacity(),
+            open_objects: self.open.len(),
+            waiting: self.freed.lock().len() + self.later.lock().len(),
+            journal,
+            // Relaxed: a figure.
+            checkpoints: self.checkpoints.load(Relaxed),
+            syncs,
+            memory: self.allocator.memory() + size_of::<Self>(),
+            file_len: self.disk.len()?,
+        })
     }
 
     /// What the caller of `get` finds in place of the slot, in a store that is only read.

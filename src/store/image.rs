@@ -100,19 +100,31 @@ impl Image {
         if checksum(&[&bytes]) != superblock.catalog_checksum {
             return Err(Damage::Catalog.into());
         }
-        let catalog = Catalog::from_bytes(&bytes).ok_or(Damage::Catalog)?;
+        let image = Self::of_catalog(superblock, &bytes).ok_or(Damage::Catalog)?;
+        image.check(disk)?;
+        Ok(image)
+    }
+
+    /// What can be made of a catalog that may be damaged.
+    pub(super) fn load_damaged(disk: &dyn Disk, superblock: Superblock) -> Option<Self> {
+        let area = superblock.catalog;
+        area.end().filter(|end| *end <= disk.len().unwrap_or(0))?;
+        let bytes = disk.read_vec_at(area.len as usize, area.offset).ok()?;
+        Self::of_catalog(superblock, &bytes)
+    }
+
+    fn of_catalog(superblock: Superblock, bytes: &[u8]) -> Option<Self> {
+        let catalog = Catalog::from_bytes(bytes)?;
         let ranges = catalog.ranges.iter().map(|range| (range.first_id, *range));
         let large = catalog.large.iter().map(|large| (large.id, *large));
-        let image = Self {
+        Some(Self {
             root: catalog.root,
             ranges: ranges.collect(),
             large: large.collect(),
             classes: catalog.classes,
             pages: catalog.pages,
             ..Self::empty(superblock, Vec::new())
-        };
-        image.check(disk)?;
-        Ok(image)
+        })
     }
 
     // ---------------------------------------------------------------- what it says
@@ -217,6 +229,35 @@ impl Image {
     pub(super) fn range_of(&self, id: u64) -> Option<&Range> {
         let (_, range) = self.ranges.range(..=id).next_back()?;
         (id - range.first_id < range.slots.into()).then_some(range)
+    }
+
+    /// All slots, by their ids.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (u64, Area)> + '_ {
+        let of_range = |range: &Range| {
+            let Range {
+                first_id,
+                offset,
+                slot_size,
+                slots,
+                ..
+            } = *range;
+            (0..u64::from(slots)).map_while(move |at| {
+                let offset = slot_size.checked_mul(at)?.checked_add(offset)?;
+                let id = first_id.checked_add(at)?;
+                Some((
+                    id,
+                    Area {
+                        offset,
+                        len: slot_size,
+                    },
+                ))
+            })
+        };
+        let large = self.large.values().map(|large| {
+            let (offset, len) = (large.offset, large.slot_size);
+            (large.id, Area { offset, len })
+        });
+        self.ranges.values().flat_map(of_range).chain(large)
     }
 
     /// Where the slot of an id is.

@@ -72,6 +72,8 @@ struct State {
     buffer: Vec<u8>,
     writing: bool,
     syncing: bool,
+    /// How many syncs there were.
+    syncs: u64,
     failed: Option<Failed>,
 }
 
@@ -96,6 +98,7 @@ impl Log {
             buffer: Vec::new(),
             writing: false,
             syncing: false,
+            syncs: 0,
             failed: None,
         };
         let (state, changed) = (Mutex::new(state), Condition::new());
@@ -142,6 +145,12 @@ impl Log {
     pub(super) fn is_half_full(&self) -> bool {
         let state = self.state.lock();
         state.next - state.released >= self.ring.len / 2
+    }
+
+    /// How much of the ring is needed, and how many syncs there were.
+    pub(super) fn figures(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        (state.next - state.released, state.syncs)
     }
 
     /// What survives a loss of power.
@@ -261,6 +270,7 @@ impl Log {
         let result = match result {
             Ok(Ok(upto)) => {
                 state.durable = upto;
+                state.syncs += 1;
                 Ok(())
             }
             Ok(Err(error)) => Err(state.failed.get_or_insert(error.into()).clone()),

@@ -6,11 +6,14 @@
 //! engine    one open store                recover   from a file to what it holds
 //! log       the journal, in groups        image     checkpoint + log = next checkpoint
 //! space     room before it is used        open      the objects that are open now
-//! stream    objects piece by piece          object    bytes in a slot
-//!                        gate      overwrites in progress
-//! format    the file, byte by byte        disk      what it stands on
+//! stream    objects piece by piece        gate      overwrites in progress
+//! object    bytes in a slot               disk      what it stands on
+//! care      checks, figures, salvage      backup    a copy of a store in use
+//! format    the file, byte by byte
 //! ```
 
+mod backup;
+mod care;
 mod disk;
 mod engine;
 mod error;
@@ -26,6 +29,7 @@ mod recover;
 mod space;
 mod stream;
 
+pub use care::{Scrubbed, StoreStats};
 pub use disk::{Disk, FileDisk};
 pub use error::{Damage, StoreError};
 pub use multi::{Generation, MultiStore};

@@ -101,6 +101,10 @@ impl MultiStore {
         StoreOptions::new().open_read_only(path)
     }
 
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     // ---------------------------------------------------------------- objects
 
     /// Puts an object; it is there, as durable as the store's options say, when this returns.

@@ -115,23 +115,10 @@ impl StoreOptions {
     /// [`StoreError::Exists`], [`StoreError::Option`], [`StoreError::NoSpace`], [`StoreError::Io`].
     pub fn create(self, path: impl AsRef<Path>) -> Result<MultiStore, StoreError> {
         let path = path.as_ref();
-        if path.try_exists()? {
-            return Err(StoreError::Exists(path.to_path_buf()));
-        }
         self.check()?;
-        let temporary = Temporary::beside(path)?;
-        let disk = open_file(&temporary.0, true, false)?;
-        Engine::format(&disk, self.journal, &self.classes)?;
-        drop(disk);
-        // A hard link does not replace what came meanwhile, as a rename would.
-        match fs::hard_link(&temporary.0, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(StoreError::Exists(path.to_path_buf()));
-            }
-            done => done?,
-        }
-        drop(temporary);
-        sync_directory(path)?;
+        create_whole(path, |disk| {
+            Engine::format(disk, self.journal, &self.classes)
+        })?;
         self.open(path)
     }
 
@@ -227,6 +214,28 @@ impl Drop for Temporary {
         // It may not be there yet; a name that stays is no store's.
         let _ = fs::remove_file(&self.0);
     }
+}
+
+/// Makes a file where there is none, whole or not at all: under another name first, and synced by
+/// `write`.
+pub(super) fn create_whole(
+    path: &Path,
+    write: impl FnOnce(&FileDisk) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    if path.try_exists()? {
+        return Err(StoreError::Exists(path.to_path_buf()));
+    }
+    let temporary = Temporary::beside(path)?;
+    write(&open_file(&temporary.0, true, false)?)?;
+    // A hard link does not replace what came meanwhile, as a rename would.
+    match fs::hard_link(&temporary.0, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(StoreError::Exists(path.to_path_buf()));
+        }
+        done => done?,
+    }
+    drop(temporary);
+    Ok(sync_directory(path)?)
 }
 
 fn open_file(path: &Path, new: bool, read_only: bool) -> Result<FileDisk, StoreError> {
