@@ -25,6 +25,9 @@ use super::stream::{ObjectReader, ObjectWriter};
 use crate::id::{ByteLen, Extent, FileOffset, ObjectId};
 use crate::sync::epoch::Guard;
 
+/// Slots of so many bytes are read on the stack, and their payload copied.
+const SMALL: usize = 512;
+
 /// What an object was when it was written: every write of a slot has another one.
 ///
 /// 32 bits of a counter: after 2^32 writes to the store one comes back.
@@ -203,15 +206,24 @@ impl MultiStore {
         let engine = &*self.engine;
         let guard = engine.allocator().pin();
         let slot = engine.locate(id, &guard)?;
-        let bytes = engine
-            .disk()
-            .read_vec_at(slot.len.get() as usize, slot.offset.get())?;
+        let len = slot.len.get() as usize;
+        let mut small = [0; SMALL];
+        if let Some(small) = small.get_mut(..len) {
+            engine.disk().read_exact_at(small, slot.offset.get())?;
+            drop(guard);
+            let found = object::decode(id.get(), small, layout_of(slot));
+            return Ok(found.map(|(header, range)| {
+                let bytes = Bytes::copy_from_slice(&small[range]);
+                (Generation(header.generation), bytes)
+            }));
+        }
+        let bytes = engine.disk().read_vec_at(len, slot.offset.get())?;
         drop(guard);
-        let Some((header, range)) = object::decode(id.get(), &bytes, layout_of(slot)) else {
-            return Ok(None);
-        };
-        let bytes = Bytes::from(bytes).slice(range);
-        Ok(Some((Generation(header.generation), bytes)))
+        let found = object::decode(id.get(), &bytes, layout_of(slot));
+        Ok(found.map(|(header, range)| {
+            let bytes = Bytes::from(bytes).slice(range);
+            (Generation(header.generation), bytes)
+        }))
     }
 
     /// Deletes an object: nobody finds it any more, and its id is an error until it is given out
