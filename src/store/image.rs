@@ -278,10 +278,17 @@ impl Image {
 
     /// The live bits of a range.
     pub(super) fn words(&mut self, disk: &dyn Disk, range: Range) -> Result<Vec<u64>, Bad> {
-        let (word, n) = words_of(&range);
-        (u64::from(word)..u64::from(word) + n)
-            .map(|word| Ok(*self.word(disk, word)?))
-            .collect()
+        let (first, n) = words_of(&range);
+        let (mut at, mut left) = (u64::from(first), n as usize);
+        let mut words = Vec::with_capacity(left);
+        while left > 0 {
+            let (number, from) = place_of(at)?;
+            let page = self.load_page(disk, number)?;
+            let some = left.min(WORDS - from);
+            words.extend(&page.words[from..from + some]);
+            (at, left) = (at + some as u64, left - some);
+        }
+        Ok(words)
     }
 
     /// How many bytes its catalog has.
@@ -365,22 +372,20 @@ impl Image {
         Ok(())
     }
 
-    fn word(&mut self, disk: &dyn Disk, word: u64) -> Result<&mut u64, Bad> {
-        let number = u32::try_from(word / WORDS as u64).map_err(|_| Damage::Catalog)?;
+    fn load_page(&mut self, disk: &dyn Disk, number: u32) -> Result<&Page, Bad> {
         if !self.loaded.contains_key(&number) {
             let page = self.read_page(disk, number)?;
             self.loaded.insert(number, (page, false));
         }
-        let (page, _) = self.loaded.get_mut(&number).expect("it was just loaded");
-        Ok(&mut page.words[(word % WORDS as u64) as usize])
+        Ok(&self.loaded[&number].0)
     }
 
     fn word_mut(&mut self, disk: &dyn Disk, word: u64) -> Result<&mut u64, Bad> {
-        self.word(disk, word)?;
-        let number = (word / WORDS as u64) as u32;
+        let (number, at) = place_of(word)?;
+        self.load_page(disk, number)?;
         let (page, changed) = self.loaded.get_mut(&number).expect("it was just loaded");
         *changed = true;
-        Ok(&mut page.words[(word % WORDS as u64) as usize])
+        Ok(&mut page.words[at])
     }
 
     fn read_page(&self, disk: &dyn Disk, number: u32) -> Result<Page, Bad> {
@@ -450,6 +455,12 @@ impl Image {
         let offset = if taken { first + half } else { first };
         Area { offset, len }
     }
+}
+
+/// The page that a word is in, and where.
+fn place_of(word: u64) -> Result<(u32, usize), Damage> {
+    let number = u32::try_from(word / WORDS as u64).map_err(|_| Damage::Catalog)?;
+    Ok((number, (word % WORDS as u64) as usize))
 }
 
 /// The first word of a range, and how many it has.
