@@ -350,6 +350,12 @@ impl Engine {
         self.commit(self.log.end(), Durability::Group)
     }
 
+    /// Slots whose ends are durable, and that nobody reads, are free now.
+    pub(super) fn collect(&self) {
+        self.settle();
+        self.allocator.collect();
+    }
+
     /// Hands over the slots whose ends are durable by now.
     fn settle(&self) {
         // Relaxed: whether it is worth a look; whoever adds one settles after it.

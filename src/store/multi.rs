@@ -539,6 +539,15 @@ impl MultiStore {
         self.engine.checkpoint()
     }
 
+    /// Lets slots of deleted objects be given out again now, as far as their deletion is durable and
+    /// nobody reads them; else they come back by and by.
+    ///
+    /// # Progress
+    /// Blocks on each class's lock for a short time, and not on the disk.
+    pub fn collect(&self) {
+        self.engine.collect();
+    }
+
     /// Closes the store, if this is the last of its handles, readers and writers; else a checkpoint. What
     /// a drop does, which tells no error.
     ///
