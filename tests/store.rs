@@ -265,3 +265,56 @@ fn no_more_operations_are_at_the_disk_than_were_allowed() {
         assert!(seen <= most, "{seen} at once, {most} allowed");
     }
 }
+
+/// A disk that panics in its next sync.
+#[derive(Debug)]
+struct Panicking {
+    file: mapless::FileDisk,
+    now: std::sync::atomic::AtomicBool,
+}
+
+impl mapless::Disk for Panicking {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> std::io::Result<usize> {
+        self.file.write_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        assert!(!self.now.swap(false, Ordering::SeqCst), "as it was told");
+        self.file.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn len(&self) -> std::io::Result<u64> {
+        self.file.len()
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> std::io::Result<()> {
+        self.file.reserve(offset, len)
+    }
+}
+
+#[test]
+fn a_disk_that_panics_leaves_nobody_waiting() {
+    let disk = Arc::new(Panicking {
+        file: mapless::FileDisk::new(tempfile::tempfile().unwrap()),
+        now: std::sync::atomic::AtomicBool::new(false),
+    });
+    let store = StoreOptions::new()
+        .journal(64 << 10)
+        .create_on(disk.clone())
+        .unwrap();
+    let id = store.put(b"before").unwrap();
+    disk.now.store(true, Ordering::SeqCst);
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| store.put(b"lost")));
+    assert!(caught.is_err());
+    let told = std::thread::scope(|scope| scope.spawn(|| store.put(b"after")).join().unwrap());
+    assert!(matches!(told, Err(StoreError::ReadOnly(_))));
+    assert_eq!(store.get(id).unwrap(), &b"before"[..]);
+}

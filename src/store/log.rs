@@ -23,6 +23,7 @@
 //! `loom-tests/store_log.rs` (L1 to L3); `tests/store_crash.rs`.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskExt};
@@ -207,7 +208,7 @@ impl Log {
         let (from, to) = (state.written, state.next);
         state.writing = true;
         drop(state);
-        let result = self.write_ring(&bytes, from);
+        let result = self.at_the_disk(|| self.write_ring(&bytes, from));
         let mut state = self.state.lock();
         state.writing = false;
         match result {
@@ -217,6 +218,14 @@ impl Log {
         self.recycle(&mut state, bytes);
         self.changed.notify_all();
         state
+    }
+
+    /// Does what others wait for: if the disk panics, they are told.
+    fn at_the_disk(&self, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+            self.fail(io::Error::other("the disk panicked").into());
+            resume_unwind(payload)
+        })
     }
 
     /// Keeps a buffer of moderate size for the next records.
@@ -263,7 +272,7 @@ impl Log {
         let result = self.written(state, all).map(|state| {
             let upto = state.written;
             drop(state);
-            self.disk.sync_data().map(|()| upto)
+            self.at_the_disk(|| self.disk.sync_data()).map(|()| upto)
         });
         let mut state = self.state.lock();
         state.syncing = false;
