@@ -52,6 +52,11 @@ fn content(n: usize, len: usize) -> Vec<u8> {
     (0..len).map(|at| (at * 17 + n * 101 + 3) as u8).collect()
 }
 
+/// In one sector, or torn between two.
+fn length(n: usize) -> usize {
+    if n % 3 == 0 { 100 } else { 600 }
+}
+
 /// A workload that was run: what was there after each operation.
 struct Run {
     before: Vec<u8>,
@@ -83,7 +88,7 @@ fn run(before: &[u8], calls: &[Call], durability: Durability) -> Option<Run> {
         let nth = |at: usize| objects.keys().nth(at).copied();
         match *call {
             Call::Put if objects.len() < 2 => {
-                let bytes = content(n, 100 + 400 * (n % 2));
+                let bytes = content(n, length(n));
                 objects.insert(here.put(&bytes).unwrap(), bytes);
             }
             Call::Overwrite(at) => {
@@ -466,14 +471,9 @@ fn a_deleted_objects_slot_is_taken_by_the_next_one_once_that_is_durable() {
 
 #[test]
 fn rule_4_a_slot_is_reused_after_its_end_is_durable() {
-    let reused = [
-        Call::Put,
-        Call::Checkpoint,
-        Call::Delete(0),
-        Call::Put,
-        Call::Delete(0),
-        Call::Put,
-    ];
+    use Call::{Checkpoint, Delete, Put};
+    // Both objects in one slot, and in two sectors of it.
+    let reused = [Checkpoint, Put, Checkpoint, Delete(0), Put, Delete(0), Put];
     survives(&reused);
     // With weaker durability the ends wait, and so do the slots.
     let before = formatted();
