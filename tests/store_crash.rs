@@ -54,7 +54,7 @@ fn content(n: usize, len: usize) -> Vec<u8> {
 
 /// In one sector, or torn between two.
 fn length(n: usize) -> usize {
-    if n % 3 == 0 { 100 } else { 600 }
+    if n.is_multiple_of(3) { 100 } else { 600 }
 }
 
 /// A workload that was run: what was there after each operation.
