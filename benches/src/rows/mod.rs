@@ -46,10 +46,7 @@ pub const ROWS: &[Row] = &[
     ("cache-peak", caches::peak::peak),
     #[cfg(not(loom))]
     ("cache-latency", caches::latency::latency),
-    #[cfg(not(loom))]
-    ("store-memory", stores::memory::memory),
-    #[cfg(not(loom))]
-    ("store-get", stores::get::get),
+    // Those that wait for the disk first: the others write so much that some disks slow down.
     #[cfg(not(loom))]
     ("store-put", stores::durable::put),
     #[cfg(not(loom))]
@@ -59,7 +56,11 @@ pub const ROWS: &[Row] = &[
     #[cfg(not(loom))]
     ("store-stream", stores::stream::stream),
     #[cfg(not(loom))]
+    ("store-get", stores::get::get),
+    #[cfg(not(loom))]
     ("store-load", stores::load::load),
+    #[cfg(not(loom))]
+    ("store-memory", stores::memory::memory),
     #[cfg(not(loom))]
     ("store-reopen", stores::reopen::reopen),
     #[cfg(not(loom))]

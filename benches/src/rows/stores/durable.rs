@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Barrier;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{BATCH, OURS, PAYLOAD, everyone, file_system, folder, load, named, written};
 use crate::Config;
@@ -16,7 +16,7 @@ use crate::memory::uncounted;
 use crate::ours_store::{self, id};
 use crate::peers::stores::{PEERS, Store, Use};
 use crate::report::{Line, Report};
-use crate::rounds::{Series, race, side};
+use crate::rounds::{Series, Spread, race, side};
 use crate::ticks;
 
 const RAW_PUT: &str = "two bare pwrites, fdatasync";
@@ -25,6 +25,10 @@ const RAW_RECORD: &str = "a bare pwrite, fdatasync";
 const RING: u64 = 16 << 20;
 /// Of the records of a put, an overwrite of 64 bytes, and a delete.
 const RECORDS: [usize; 3] = [64, 128, 40];
+/// So many operations a round has at least, however long the disk takes,
+const LEAST: usize = 10;
+/// and no more are begun after this.
+const LONGEST: Duration = Duration::from_millis(200);
 /// Of an object of 64 bytes with its header.
 const SLOT: usize = 80;
 
@@ -99,7 +103,8 @@ fn turns(
     for round in 0..=rounds {
         prepare();
         let mut seen = [Seen::default(), Seen::default()];
-        for _ in 0..steps {
+        let start = Instant::now();
+        for _ in (0..steps).take_while(|step| *step < LEAST || start.elapsed() < LONGEST) {
             seen[0].add(ticked(&mut ours));
             seen[1].add(ticked(&mut theirs));
         }
@@ -107,7 +112,19 @@ fn turns(
             tails.push(round, seen.tail());
         }
     }
-    std::array::from_fn(|at| micro(tails[at].series(names[at])[0].clone()))
+    let both = std::array::from_fn(|at| micro(tails[at].series(names[at])[0].clone()));
+    warn(&both[1]);
+    both
+}
+
+/// A disk that lets so many syncs a second through, and no more, makes everybody equal.
+fn warn(bare: &Series) {
+    let Spread { median, .. } = bare.spread();
+    if median > 1000.0 {
+        eprintln!(
+            "a bare sync takes {median:.0} µs: the disk is held back, these ratios say nothing"
+        );
+    }
 }
 
 fn micro(series: Series) -> Series {
@@ -238,8 +255,12 @@ fn peers(config: Config, what: &str, run: Change) -> Report {
         shuffle(&mut keys);
         let mut keys = keys.into_iter();
         sides.push(side(name, move |_| {
-            let mut seen = Seen::default();
-            for key in keys.by_ref().take(steps) {
+            let (mut seen, start) = (Seen::default(), Instant::now());
+            for step in 0..steps {
+                if step >= LEAST && start.elapsed() >= LONGEST / 4 {
+                    break;
+                }
+                let key = keys.next().expect("more than enough");
                 seen.add(ticked(|| run(&*store, key)));
             }
             seen.tail().p50 / 1e3
@@ -259,7 +280,7 @@ fn peers(config: Config, what: &str, run: Change) -> Report {
 /// How much more several threads put than one.
 pub fn threads(config: Config) -> Report {
     uncounted(|| {
-        let steps = config.steps(200).max(20);
+        let time = Duration::from_millis(if config.quick { 20 } else { 100 });
         let mut report = Report::default();
         for (name, open) in everyone() {
             let folder = folder();
@@ -267,7 +288,7 @@ pub fn threads(config: Config) -> Report {
             let store = &*store;
             let many = name == OURS;
             let rounds = if many { config.rounds } else { 3 };
-            let rate = |threads: usize| move |_| rate(store, threads, steps);
+            let rate = |threads: usize| move |_| rate(store, threads, time);
             let sides = vec![side(MANY, rate(8)), side("1 thread", rate(1))];
             let series = race(rounds, sides);
             let work = format!("durable put, 64 B, 8 threads, {}, {name}", file_system());
@@ -284,25 +305,27 @@ pub fn threads(config: Config) -> Report {
 
 const MANY: &str = "8 threads";
 
-/// Puts a second, of all threads.
-fn rate(store: &dyn Store, threads: usize, steps: usize) -> f64 {
-    let gate = Barrier::new(threads + 1);
-    let mut time = 0.0;
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            let (store, gate) = (store.another(), &gate);
-            scope.spawn(move || {
-                gate.wait();
-                for _ in 0..steps {
-                    store.put(&PAYLOAD);
-                }
-                gate.wait();
-            });
+/// Puts a second, of all threads together, which begin no more after `time`.
+fn rate(store: &dyn Store, threads: usize, time: Duration) -> f64 {
+    let gate = Barrier::new(threads);
+    let work = |store: Box<dyn Store>| {
+        gate.wait();
+        let (start, mut done) = (Instant::now(), 0);
+        while start.elapsed() < time {
+            store.put(&PAYLOAD);
+            done += 1;
         }
-        gate.wait();
-        let start = Instant::now();
-        gate.wait();
-        time = start.elapsed().as_secs_f64();
-    });
-    (threads * steps) as f64 / time
+        f64::from(done) / start.elapsed().as_secs_f64()
+    };
+    std::thread::scope(|scope| {
+        let threads = (0..threads).map(|_| {
+            let (store, work) = (store.another(), &work);
+            scope.spawn(move || work(store))
+        });
+        let threads: Vec<_> = threads.collect();
+        let rates = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a bench thread"));
+        rates.sum()
+    })
 }

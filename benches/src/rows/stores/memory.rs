@@ -1,5 +1,6 @@
 //! Live bytes of a store, as the allocator counts them (SQLite's, as it counts them itself).
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mapless::{ByteLen, Durability, MultiStore, SizeClasses, StoreOptions};
@@ -14,7 +15,8 @@ use crate::report::{Line, Report};
 use crate::rounds::Series;
 use crate::sets::dice;
 
-/// Loaded at once: the journal keeps a buffer as long as the longest record that it wrote.
+/// Loaded at once, and replaced in a row. The journal keeps a buffer as long as the longest record
+/// that it wrote: a short one, if they are few.
 const SOME: usize = 1000;
 /// How many large objects there are.
 const LARGE: usize = 10_000;
@@ -24,7 +26,10 @@ pub fn memory(config: Config) -> Report {
     let objects = config.size(OBJECTS);
     let mut report = Report::default();
     let work = format!("memory an object, {objects} objects of 64 B");
-    for (name, open) in everyone() {
+    for (name, mut open) in everyone() {
+        if name == OURS {
+            open = |folder, _| Box::new(buffered(folder));
+        }
         let (loaded, reopened) = at_rest(open, objects);
         let one = |bytes: f64| Series::new(name, vec![bytes / objects as f64]);
         let states = [("at rest", loaded), ("after a reopen", reopened)];
@@ -41,6 +46,13 @@ pub fn memory(config: Config) -> Report {
     report.append(busy(config, objects));
     report.append(large(config));
     report
+}
+
+/// Each record is written at once, so that none collect in the journal's buffer.
+fn buffered(folder: &Path) -> MultiStore {
+    let options = StoreOptions::new().durability(Durability::Buffered);
+    let store = options.open_or_create(folder.join(FILE));
+    store.expect("a store can be made here")
 }
 
 /// Bytes in the store that loaded them, and in one that opened them.
@@ -63,9 +75,7 @@ fn busy(config: Config, objects: usize) -> Report {
     let folder = folder();
     let mut keys = Vec::with_capacity(objects);
     let (store, rest) = grown(|| {
-        let options = StoreOptions::new().durability(Durability::Buffered);
-        let store = options.create(folder.path().join(FILE));
-        let store = store.expect("a store can be made here");
+        let store = buffered(folder.path());
         (0..objects.div_ceil(SOME)).for_each(|_| keys.extend(load(&store, SOME, SOME)));
         store
     });
@@ -75,10 +85,12 @@ fn busy(config: Config, objects: usize) -> Report {
     let time = Duration::from_secs(seconds);
     let ((), above) = peak(|| {
         while pace.start.elapsed() < time {
-            let at = dice.random_range(0..keys.len());
-            store.delete(id(keys[at])).expect("it was there");
-            keys[at] = store.put(PAYLOAD).expect("there is room").get();
-            pace.step();
+            let at = dice.random_range(0..keys.len() - SOME);
+            for key in &mut keys[at..at + SOME] {
+                store.delete(id(*key)).expect("it was there");
+                *key = store.put(PAYLOAD).expect("there is room").get();
+            }
+            pace.step(SOME);
         }
     });
     let one = |value| Series::new(OURS, vec![value]);
@@ -107,12 +119,10 @@ impl Pace {
         Self { start, rate, done }
     }
 
-    fn step(&mut self) {
-        self.done += 1;
-        if self.done.is_multiple_of(256) {
-            let due = Duration::from_secs_f64(self.done as f64 / self.rate);
-            std::thread::sleep(due.saturating_sub(self.start.elapsed()));
-        }
+    fn step(&mut self, n: usize) {
+        self.done += n as u64;
+        let due = Duration::from_secs_f64(self.done as f64 / self.rate);
+        std::thread::sleep(due.saturating_sub(self.start.elapsed()));
     }
 }
 
@@ -124,7 +134,7 @@ fn large(config: Config) -> Report {
         let small = (1..=64).map(|n| ByteLen::new(n * 16));
         let classes = SizeClasses::new(small).expect("they ascend");
         StoreOptions::new()
-            .durability(Durability::None)
+            .durability(Durability::Buffered)
             .size_classes(classes)
     };
     let bytes = vec![7; 4000];
