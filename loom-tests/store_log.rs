@@ -382,6 +382,28 @@ fn failures_3() {
     });
 }
 
+/// The disk tells one of the two, whoever ends first, and loses what both had written.
+#[test]
+fn stream_that_syncs_and_fails_against_sync() {
+    explore("log: failing sync of a stream/sync", None, 25, || {
+        let world = World::new(LONG, Fails::FirstSync);
+        let other = with(&world, |world| world.journal.sync_data().is_ok());
+        assert!(!world.put_durably(2), "M4");
+        assert!(!other.join().unwrap(), "M4");
+        assert!(world.journal.failed(), "M4");
+    });
+}
+
+#[test]
+fn stream_that_syncs_against_sync() {
+    explore("log: sync of a stream/sync", None, 40, || {
+        let world = World::new(LONG, Fails::Never);
+        let other = with(&world, |world| world.journal.sync_data().is_ok());
+        assert!(world.put_durably(2));
+        assert!(other.join().unwrap());
+    });
+}
+
 #[test]
 fn failure_elsewhere_against_sync() {
     explore("log: failure elsewhere/sync", None, 20, || {

@@ -20,7 +20,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 
-use super::disk::{Disk, DiskExt};
+use super::disk::{Disk, DiskExt, InTurn};
 use super::error::{Damage, StoreError};
 use super::format::record::{Change, Put};
 use super::format::slot::{HEADER, Layout, MAX_LEN};
@@ -205,6 +205,7 @@ impl Engine {
             generations,
             ..
         } = image.superblock;
+        let disk: Arc<dyn Disk> = Arc::new(InTurn::new(disk));
         let log = Arc::new(Log::new(Arc::clone(&disk), journal, salt, lsn));
         let space = Arc::new(Space::new(Arc::clone(&disk), Arc::clone(&log), &image));
         Self {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::disk::Disk;
+use super::disk::{Disk, InTurn};
 use super::format::Area;
 use super::format::record::Change;
 use super::gate::{Closed, Gate, Inside};
@@ -22,8 +22,8 @@ fn ring(len: u64) -> Area {
     Area { offset: 0, len }
 }
 
-/// A log whose ring is at the beginning of its disk.
-pub struct Journal(Log);
+/// A log whose ring is at the beginning of its disk, which others sync too.
+pub struct Journal(Log, Arc<dyn Disk>);
 
 impl Journal {
     /// The length of the records that `append` makes.
@@ -31,7 +31,8 @@ impl Journal {
 
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, len: u64) -> Self {
-        Self(Log::new(disk, ring(len), SALT, 0))
+        let disk: Arc<dyn Disk> = Arc::new(InTurn::new(disk));
+        Self(Log::new(Arc::clone(&disk), ring(len), SALT, 0), disk)
     }
 
     /// Appends a record that says no more than this number, as one who may use all of the ring;
@@ -50,6 +51,11 @@ impl Journal {
 
     pub fn sync(&self, end: u64) -> Result<(), Arc<io::Error>> {
         self.0.sync(end).map_err(|failed| failed.0)
+    }
+
+    /// Syncs the disk, and no record: what a stream does.
+    pub fn sync_data(&self) -> io::Result<()> {
+        self.1.sync_data()
     }
 
     pub fn fail(&self) {
