@@ -86,6 +86,8 @@ pub use sync::epoch::{Domain, Guard};
 #[doc(hidden)]
 pub mod models {
     pub use crate::bitset::Row;
+    #[cfg(feature = "store")]
+    pub use crate::store::models::*;
     pub use crate::sync::numbers::Numbers;
 }
 

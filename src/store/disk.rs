@@ -2,12 +2,16 @@
 //!
 //! # Shape
 //! ```text
-//! MultiStore ─> dyn Disk ─> FileDisk     a file
-//!                       └─> yours        a block device, a simulation that loses power
+//! MultiStore ─> InTurn ─> dyn Disk ─> FileDisk     a file
+//!                                 └─> yours        a block device, a simulation that loses power
 //! ```
 //!
+//! # Progress
+//! `sync_data` of `InTurn` blocks on whoever syncs; all else is the medium's.
+//!
 //! # Checked by
-//! The tests below; `tests/store_crash.rs` runs the store over a disk that forgets.
+//! The tests below; `loom-tests/store_log.rs` (syncs in turn); `tests/store_crash.rs` runs the
+//! store over a disk that forgets.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -107,6 +111,56 @@ pub(super) trait DiskExt: Disk {
 }
 
 impl<D: Disk + ?Sized> DiskExt for D {}
+
+/// A medium that is synced by one at a time, and by nobody after a sync that failed.
+///
+/// Of those who sync a file at once, one is told of a write that was lost, and the others that all
+/// is well; who syncs later is told that too. So they take turns, and the first failure is kept.
+#[derive(Debug)]
+pub(super) struct InTurn {
+    disk: Arc<dyn Disk>,
+    failed: Mutex<Option<io::ErrorKind>>,
+}
+
+impl InTurn {
+    pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
+        let failed = Mutex::new(None);
+        Self { disk, failed }
+    }
+}
+
+impl Disk for InTurn {
+    #[inline]
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.read_at(buffer, offset)
+    }
+
+    #[inline]
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.disk.write_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut failed = self.failed.lock();
+        if let Some(kind) = *failed {
+            return Err(io::Error::new(kind, "an earlier sync failed"));
+        }
+        let synced = self.disk.sync_data();
+        synced.inspect_err(|error| *failed = Some(error.kind()))
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.disk.len()
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.disk.reserve(offset, len)
+    }
+}
 
 /// A file as a medium.
 #[derive(Debug)]

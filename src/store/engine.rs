@@ -13,7 +13,7 @@
 //! blocks on the disk and on whoever leads the log.
 //!
 //! # Checked by
-//! `tests/store.rs`, `tests/store_crash.rs`, `tests/store_kill.rs`.
+//! `loom-tests/store_engine.rs`; `tests/store.rs`, `tests/store_crash.rs`, `tests/store_kill.rs`.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -24,6 +24,9 @@ mod format;
 mod gate;
 mod image;
 mod log;
+#[cfg(all(loom, feature = "loom"))]
+#[allow(missing_docs, clippy::missing_errors_doc)] // the models are its only readers
+pub(crate) mod models;
 mod multi;
 mod object;
 mod open;

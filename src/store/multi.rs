@@ -5,7 +5,7 @@
 //! what writes blocks on the disk and on whoever leads the journal.
 //!
 //! # Checked by
-//! `tests/store.rs`.
+//! `loom-tests/store_engine.rs`; `tests/store.rs`.
 
 use std::fmt;
 use std::path::Path;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use super::disk::{Disk, DiskExt};
+use super::disk::{Disk, DiskExt, InTurn};
 use super::engine::{Callback, Engine, copy, random};
 use super::error::{Damage, StoreError};
 use super::format::Area;
@@ -116,6 +116,7 @@ impl Engine {
             generations,
             ..
         } = image.superblock;
+        let disk: Arc<dyn Disk> = Arc::new(InTurn::new(disk));
         let log = Arc::new(Log::new(Arc::clone(&disk), journal, salt, lsn));
         let space = Arc::new(Space::new(Arc::clone(&disk), Arc::clone(&log), &image));
         Self {
