@@ -404,7 +404,8 @@ fn act(store: &MultiStore, disk: &Forgetful, actor: usize, seed: u64, n: usize) 
         let bytes = content(actor + 10 * at, 50 + random.usize(..150));
         let nth = random.usize(..objects.len().max(1));
         let some = objects.keys().nth(nth).copied();
-        match (some, random.u8(..3)) {
+        match (some, random.u8(..4)) {
+            (_, 3) => store.checkpoint().unwrap(),
             (Some(id), 0) => {
                 store.overwrite(id, &bytes).unwrap();
                 objects.insert(id, bytes);

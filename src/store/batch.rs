@@ -30,11 +30,9 @@ impl Engine {
         durability: Durability,
         ids: &mut Vec<ObjectId>,
     ) -> Result<(), StoreError> {
-        let mut reserved = Vec::with_capacity(all.len());
-        for bytes in all {
-            let reservation = self.reserve(bytes.as_ref().len() as u64)?;
-            reserved.push((reservation, bytes.as_ref()));
-        }
+        let reserved = self.reserve_all(all.iter().map(|bytes| bytes.as_ref().len() as u64))?;
+        let payloads = all.iter().map(AsRef::as_ref);
+        let reserved: Vec<(_, &[u8])> = reserved.into_iter().zip(payloads).collect();
         let mut in_order: Vec<_> = reserved.iter().collect();
         in_order.sort_unstable_by_key(|(reservation, _)| reservation.extent().offset);
         let mut batch = Batch::new(self);

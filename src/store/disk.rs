@@ -323,9 +323,12 @@ mod reserve {
 
     /// A file system that cannot (`EOPNOTSUPP`) gets zeros.
     pub(super) fn reserve(file: &File, offset: u64, len: u64) -> io::Result<()> {
-        match fallocate(file, FallocateFlags::empty(), offset, len) {
-            Err(Errno::OPNOTSUPP) => super::fill(file, offset, len),
-            done => Ok(done?),
+        loop {
+            match fallocate(file, FallocateFlags::empty(), offset, len) {
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP) => return super::fill(file, offset, len),
+                done => return Ok(done?),
+            }
         }
     }
 }

@@ -66,6 +66,9 @@ pub(super) enum Later {
     Area(Area),
 }
 
+/// Content that belongs into a slot; none where it is damaged.
+pub(super) type Overlaid = (Put, Option<Vec<u8>>);
+
 /// One open store.
 pub(super) struct Engine {
     pub(super) disk: Arc<dyn Disk>,
@@ -90,7 +93,7 @@ pub(super) struct Engine {
     pub(super) durability: Durability,
     pub(super) on_allocate: Option<Callback>,
     /// Contents that belong into their slots, of a store that is only read.
-    pub(super) overlay: Option<Vec<(Put, Vec<u8>)>>,
+    pub(super) overlay: Option<Vec<Overlaid>>,
 }
 
 /// Somebody changes an object.
@@ -294,11 +297,51 @@ impl Engine {
             match self.allocator.reserve(ByteLen::new(slot)) {
                 Ok(reservation) => return Ok(reservation),
                 Err(error) => match self.space.explain(error) {
+                    Some(StoreError::NoSpace) if self.finish_frees()? => {}
                     Some(error) => return Err(error),
                     None => self.make_room_in_the_log()?,
                 },
             }
         }
+    }
+
+    /// Slots for objects of these lengths, or none.
+    pub(super) fn reserve_all(
+        &self,
+        lens: impl Iterator<Item = u64>,
+    ) -> Result<Vec<OmniReservation<'_>>, StoreError> {
+        let mut all = Vec::new();
+        for len in lens {
+            match self.reserve(len) {
+                Ok(reservation) => all.push(reservation),
+                Err(error) => {
+                    all.into_iter().for_each(|one| self.give_up(one));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Gives a slot back that nothing was put into.
+    pub(super) fn give_up(&self, reservation: OmniReservation<'_>) {
+        if self.allocator.is_single(reservation.id()) {
+            self.space.forget_large(1);
+        }
+        reservation.cancel();
+    }
+
+    /// Puts to use what waits for a sync or a checkpoint only; whether there was something.
+    fn finish_frees(&self) -> Result<bool, StoreError> {
+        let waits = || self.freed.lock().len() + self.later.lock().len();
+        let before = waits();
+        if before > 0 {
+            let synced = self.log.sync(self.log.end());
+            synced.map_err(|failed| StoreError::Io(failed.0))?;
+            self.settle();
+            self.checkpoint()?;
+        }
+        Ok(waits() < before)
     }
 
     /// Writes where there is room.
@@ -440,8 +483,13 @@ impl Engine {
     /// An area for new content that is too long for the journal.
     pub(super) fn scratch(&self, len: u64) -> Result<Area, StoreError> {
         let directory = self.allocator.root().directory();
-        let area = self.space.take(directory, len);
-        area.map_err(|_| StoreError::NoSpace)
+        loop {
+            match self.space.take(directory, len) {
+                Ok(area) => return Ok(area),
+                Err(_) if self.finish_frees()? => self.allocator.root().collect(),
+                Err(_) => return Err(StoreError::NoSpace),
+            }
+        }
     }
 
     /// Gives back a scratch area that no record names.
@@ -474,9 +522,7 @@ impl Engine {
 
     pub(super) fn add_class(&self, size: ByteLen) -> Result<(), StoreError> {
         self.check_writable()?;
-        if size.get() < HEADER {
-            return Err(StoreError::Option("a slot has at least 16 bytes"));
-        }
+        check_class(size)?;
         let directory = self.allocator.root().directory();
         let room = self.space.room_for_class(directory);
         room.map_err(|_| StoreError::NoSpace)?;
@@ -503,9 +549,13 @@ impl Engine {
     }
 
     /// What the caller of `get` finds in place of the slot, in a store that is only read.
-    pub(super) fn overlay(&self, id: ObjectId) -> Option<&(Put, Vec<u8>)> {
-        let overlay = self.overlay.as_ref()?;
-        overlay.iter().find(|(put, _)| put.id == id.get())
+    pub(super) fn overlay(&self, id: ObjectId) -> Result<Option<(&Put, &[u8])>, StoreError> {
+        let mut overlay = self.overlay.iter().flatten();
+        match overlay.find(|(put, _)| put.id == id.get()) {
+            None => Ok(None),
+            Some((_, None)) => Err(StoreError::Corrupt(id)),
+            Some((put, Some(bytes))) => Ok(Some((put, bytes))),
+        }
     }
 }
 
@@ -514,6 +564,17 @@ impl Drop for Engine {
         // Whoever wants to know closes the store.
         let _ = self.close();
     }
+}
+
+/// Whether slots of this size hold objects.
+pub(super) fn check_class(size: ByteLen) -> Result<(), StoreError> {
+    if size.get() < HEADER {
+        return Err(StoreError::Option("a slot has at least 16 bytes"));
+    }
+    if Layout::slot_for(MAX_LEN).is_none_or(|most| size.get() > most) {
+        return Err(StoreError::Option("no object needs so large a slot"));
+    }
+    Ok(())
 }
 
 /// The layout of a slot that the store gave out.

@@ -65,7 +65,8 @@ impl fmt::Display for Damage {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The disk has an error. While the store is open, it is read-only from then on.
+    /// The disk has an error. After one of a write or a sync, the store is read-only until it is
+    /// opened anew; after one of a read that only reads, it is as it was.
     Io(Arc<io::Error>),
     /// An earlier write or sync failed: nobody knows what is on the disk, and the store accepts
     /// nothing more. What was acknowledged can be read, and is there after it was opened anew.

@@ -15,7 +15,7 @@
 //! * K2  No two of the areas that an image names overlap, and all are behind the superblocks.
 //!
 //! # Checked by
-//! `tests/store_crash.rs`; the fuzz target over `open` (K2).
+//! `tests/store_crash.rs`; `tests/store_lies.rs` and `proptests/store_open.rs` (K2).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -102,6 +102,9 @@ impl Image {
         }
         let image = Self::of_catalog(superblock, &bytes).ok_or(Damage::Catalog)?;
         image.check(disk)?;
+        if !image.halves().contains(&area.offset) {
+            return Err(Damage::Catalog.into());
+        }
         Ok(image)
     }
 
@@ -177,6 +180,9 @@ impl Image {
                 .into());
             }
             end = area.offset + area.len;
+        }
+        if self.catalog_len() > self.catalogs.len / 2 {
+            return Err(Damage::Catalog.into());
         }
         self.check_ids()?;
         self.check_words()
@@ -335,7 +341,14 @@ impl Image {
             }
             Change::Root(id) => self.root = *id,
             Change::Class(size) => self.classes.push(*size),
-            Change::Pages(area) => self.pages.extend(pages_in(*area)),
+            Change::Pages(area) => {
+                let room = disk.len()? / (2 * page::SIZE as u64);
+                self.pages.extend(pages_in(*area));
+                if self.pages.len() as u64 > room {
+                    let offset = area.offset;
+                    return Err(Damage::Overlap { offset }.into());
+                }
+            }
             Change::Catalogs(area) => self.catalogs = *area,
         }
         Ok(())
@@ -446,13 +459,18 @@ impl Image {
         }
     }
 
+    /// Where catalogs begin.
+    fn halves(&self) -> [u64; 2] {
+        let Area { offset, len } = self.catalogs;
+        [offset, offset + len / 2]
+    }
+
     /// Where a catalog of this length goes: the half of its area that the present one is not in.
     fn other_catalog(&self, len: u64) -> Area {
-        let half = self.catalogs.len / 2;
-        debug_assert!(len <= half);
-        let first = self.catalogs.offset;
+        debug_assert!(len <= self.catalogs.len / 2);
+        let [first, second] = self.halves();
         let taken = self.superblock.catalog.offset == first;
-        let offset = if taken { first + half } else { first };
+        let offset = if taken { second } else { first };
         Area { offset, len }
     }
 }

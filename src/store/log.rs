@@ -33,6 +33,8 @@ use crate::sync::lock::{Condition, Mutex, MutexGuard};
 
 /// A part of the ring that is kept for records that must not wait: one in so many bytes.
 const HEADROOM: u64 = 16;
+/// No record is longer: its length has 32 bits, and it is made in memory.
+const LONGEST: u64 = 1 << 30;
 /// How much is read at once.
 const CHUNK: u64 = 1 << 20;
 
@@ -134,7 +136,7 @@ impl Log {
 
     /// The longest record that `append` takes from anybody.
     pub(super) fn longest(&self) -> u64 {
-        self.ring.len / 4
+        (self.ring.len / 4).min(LONGEST)
     }
 
     /// Where the next record will begin.

@@ -5,7 +5,7 @@
 //! what writes blocks on the disk and on whoever leads the journal.
 //!
 //! # Checked by
-//! `loom-tests/store_engine.rs`; `tests/store.rs`.
+//! `loom-tests/store_engine.rs`; `tests/store.rs`; `tests/store_misuse.rs`; `proptests/store.rs`.
 
 use std::fmt;
 use std::path::Path;
@@ -180,8 +180,7 @@ impl MultiStore {
 
     fn read(&self, id: ObjectId) -> Result<(Generation, Bytes), StoreError> {
         let engine = &*self.engine;
-        if let Some(found) = engine.overlay(id) {
-            let (put, bytes) = found;
+        if let Some((put, bytes)) = engine.overlay(id)? {
             return Ok((
                 Generation(put.generation as u32),
                 Bytes::copy_from_slice(bytes),
@@ -362,8 +361,13 @@ impl MultiStore {
     /// As `put`; none is reserved then.
     #[doc(alias = "AllocateRun")]
     pub fn allocate_run(&self, n: usize, len: u64) -> Result<Vec<ObjectId>, StoreError> {
-        let all = (0..n).map(|_| self.engine.reserve(len));
-        let all = all.collect::<Result<Vec<_>, _>>()?;
+        // So many that no disk has room for them are refused before any is reserved.
+        let all = len.max(1).saturating_mul(n as u64);
+        if all > MAX_LEN {
+            let (len, capacity) = (all, MAX_LEN);
+            return Err(StoreError::TooLarge { len, capacity });
+        }
+        let all = self.engine.reserve_all((0..n).map(|_| len))?;
         Ok(all.into_iter().map(|reserved| reserved.keep()).collect())
     }
 
@@ -463,7 +467,7 @@ impl MultiStore {
     /// As [`get`](Self::get).
     pub fn object_len(&self, id: ObjectId) -> Result<u64, StoreError> {
         let engine = &*self.engine;
-        if let Some((put, _)) = engine.overlay(id) {
+        if let Some((put, _)) = engine.overlay(id)? {
             return Ok(put.len);
         }
         let guard = engine.allocator().pin();

@@ -8,10 +8,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskExt, InTurn};
-use super::engine::{Callback, Engine, copy, random};
+use super::engine::{Callback, Engine, Overlaid, copy, random};
 use super::error::{Damage, StoreError};
 use super::format::Area;
-use super::format::record::Put;
 use super::format::slot::Layout;
 use super::format::superblock::{Features, Superblock};
 use super::gate::Gate;
@@ -90,6 +89,9 @@ impl Engine {
             clean: false,
         };
         found.image.write(&*disk, next)?;
+        // Once more, to the other superblock: else that is the last session's, and should this one rot,
+        // recovery would not know that there was a session since.
+        found.image.write(&*disk, next)?;
         let mut engine = Self::over(disk, found.image, allocator);
         (engine.durability, engine.on_allocate) = (durability, on_allocate);
         let watch = Arc::clone(&engine.space);
@@ -100,7 +102,8 @@ impl Engine {
     /// Looks at a store and writes nothing.
     pub(super) fn open_read_only(disk: Arc<dyn Disk>) -> Result<Arc<Self>, StoreError> {
         let mut found = recover::look(&*disk)?;
-        let overlay = found.redo.iter().map(|redo| content_of(&*disk, redo));
+        let overlay = found.redo.iter();
+        let overlay = overlay.map(|redo| content_of(&*disk, &found.image, redo));
         let overlay = overlay.collect::<Result<Vec<_>, _>>()?;
         let allocator = allocator_of(&*disk, &mut found.image)?;
         let mut engine = Self::over(disk, found.image, allocator);
@@ -176,19 +179,19 @@ fn redo_in_place(disk: &dyn Disk, image: &Image, redo: &Redo) -> Result<(), Stor
     Ok(())
 }
 
-/// The content that an overwrite gives to its slot, whole, as it would stand there.
-fn content_of(disk: &dyn Disk, redo: &Redo) -> Result<(Put, Vec<u8>), StoreError> {
+/// The content that an overwrite gives to its slot; what is in a scratch area is verified.
+fn content_of(disk: &dyn Disk, image: &Image, redo: &Redo) -> Result<Overlaid, StoreError> {
     match redo {
-        Redo::Bytes(put, payload) => {
-            let slot = Layout::slot_for(put.len).and_then(Layout::of_slot);
-            let layout = slot.ok_or(StoreError::Damaged(Damage::Ids { first: put.id }))?;
-            let (_, bytes) = object::encode(put.id, put.generation, payload, layout);
-            Ok((*put, bytes[layout.payload as usize..].to_vec()))
-        }
+        Redo::Bytes(put, payload) => Ok((*put, Some(payload.clone()))),
         Redo::Scratch(put, area) => {
+            let damage = StoreError::Damaged(Damage::Ids { first: put.id });
+            let slot = image.slot_of(put.id).filter(|slot| area.len <= slot.len);
+            let layout = slot.and_then(|slot| Layout::of_slot(slot.len));
+            let layout = layout.ok_or(damage)?;
             let bytes = disk.read_vec_at(area.len as usize, area.offset)?;
-            let begin = bytes.len().saturating_sub(put.len as usize);
-            Ok((*put, bytes[begin..].to_vec()))
+            let found = object::decode(put.id, &bytes, layout);
+            let found = found.filter(|(header, _)| put.is(header));
+            Ok((*put, found.map(|(_, range)| bytes[range].to_vec())))
         }
     }
 }

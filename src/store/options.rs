@@ -116,11 +116,8 @@ impl StoreOptions {
                 "one disk operation at a time is the least",
             ));
         }
-        let least = self.classes.as_slice().first().map_or(0, |size| size.get());
-        if least < super::format::slot::HEADER {
-            return Err(StoreError::Option("a slot has at least 16 bytes"));
-        }
-        Ok(())
+        let mut sizes = self.classes.as_slice().iter();
+        sizes.try_for_each(|size| super::engine::check_class(*size))
     }
 
     /// Makes a store where there is no file.

@@ -12,7 +12,7 @@
 //! Blocks on a lock of its own, the log's, and the disk.
 //!
 //! # Checked by
-//! `tests/store_crash.rs`; `tests/store_full.rs`.
+//! `tests/store_crash.rs`; `tests/store_faults.rs`.
 
 use std::io;
 use std::sync::Arc;
@@ -159,9 +159,13 @@ impl Space {
             let area = self.take(directory, PAGES_AT_ONCE * pair)?;
             let pages = area.len / pair;
             let more = pages * (catalog::size(0, 0, 0, 1) - catalog::size(0, 0, 0, 0));
+            let catalog_len = meta.catalog_len;
             let grown = self.more_catalog(directory, meta, more);
             let grown = grown.and_then(|()| self.append(&Change::Pages(area)));
-            grown.inspect_err(|_| self.give(directory, area))?;
+            grown.inspect_err(|_| {
+                meta.catalog_len = catalog_len;
+                self.give(directory, area);
+            })?;
             meta.words += pages * page::WORDS as u64;
         }
         let word = u32::try_from(meta.used).map_err(|_| Refusal::Space(SpaceError::TooLarge))?;
@@ -180,6 +184,7 @@ impl Space {
         let slots = ids.len() as u32;
         let used = meta.used;
         let word = self.more_words(directory, &mut meta, ids.len().div_ceil(64))?;
+        let catalog_len = meta.catalog_len;
         let more = catalog::size(0, 1, 0, 0) - catalog::size(0, 0, 0, 0);
         let range = Range {
             first_id: ids.first().get(),
@@ -195,7 +200,7 @@ impl Space {
         let added = self.more_catalog(directory, &mut meta, more);
         let added = added.and_then(|()| self.reserve(area));
         let added = added.and_then(|()| self.append(&Change::Range(range)));
-        added.inspect_err(|_| meta.used = used)
+        added.inspect_err(|_| (meta.used, meta.catalog_len) = (used, catalog_len))
     }
 
     fn add_large(&self, directory: &Directory, span: &Span) -> Result<(), Refusal> {

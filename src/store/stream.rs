@@ -329,7 +329,8 @@ impl Drop for ObjectWriter {
         match self.target.take() {
             // After a failure its record may be on the disk, and nobody may have the slot.
             Some(Target::New { .. }) if self.engine.check_writable().is_ok() => {
-                self.engine.allocator().resume(self.id).cancel();
+                let reservation = self.engine.allocator().resume(self.id);
+                self.engine.give_up(reservation);
             }
             Some(Target::Over { scratch, .. }) if self.engine.check_writable().is_ok() => {
                 self.engine.give_scratch(scratch);
@@ -402,7 +403,7 @@ impl ObjectReader {
 
     fn look(&mut self) -> Result<(), StoreError> {
         let (engine, id) = (&self.engine, self.id);
-        if let Some((put, bytes)) = engine.overlay(id) {
+        if let Some((put, bytes)) = engine.overlay(id)? {
             (self.len, self.content) = (put.len, Content::Whole(Bytes::copy_from_slice(bytes)));
             return Ok(());
         }

@@ -35,6 +35,10 @@ struct State {
     bytes: Vec<u8>,
     events: Vec<Event>,
     fails: Option<Failing>,
+    /// So many calls go well before.
+    after: usize,
+    /// How often it went wrong.
+    failures: usize,
 }
 
 /// What goes wrong from now on.
@@ -42,10 +46,52 @@ struct State {
 pub(crate) enum Failing {
     Sync,
     Write,
-    /// Writes take one byte at a time, and are interrupted.
+    Read,
+    /// Reads and writes take some bytes at a time, and are interrupted.
     Short,
     /// There is no room for more.
     Full,
+}
+
+/// No disk is larger.
+const LARGEST: u64 = 1 << 30;
+
+impl State {
+    /// Counts a call; what goes wrong with it.
+    fn call(&mut self) -> Option<Failing> {
+        if self.after > 0 {
+            self.after -= 1;
+            return None;
+        }
+        self.fails
+    }
+
+    fn fails_as(&mut self, what: &'static str) -> io::Error {
+        self.failures += 1;
+        io::Error::other(what)
+    }
+
+    /// Whether there is less to be had at once; every third time there is nothing.
+    fn short(&mut self) -> io::Result<()> {
+        self.failures += 1;
+        if self.failures.is_multiple_of(3) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        Ok(())
+    }
+
+    /// Makes the disk so long at least; whether it was shorter.
+    fn grow(&mut self, end: u64, fails: Option<Failing>) -> io::Result<bool> {
+        if end <= self.bytes.len() as u64 {
+            return Ok(false);
+        }
+        if fails == Some(Failing::Full) || end > LARGEST {
+            self.failures += 1;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.resize(end as usize, 0);
+        Ok(true)
+    }
 }
 
 impl Forgetful {
@@ -64,7 +110,23 @@ impl Forgetful {
     }
 
     pub(crate) fn fail(&self, fails: Option<Failing>) {
-        self.state.lock().unwrap().fails = fails;
+        self.fail_after(0, fails);
+    }
+
+    /// As `fail`, once so many calls went well.
+    pub(crate) fn fail_after(&self, calls: usize, fails: Option<Failing>) {
+        let mut state = self.state.lock().unwrap();
+        (state.after, state.fails) = (calls, fails);
+    }
+
+    /// How often something went wrong so far.
+    pub(crate) fn failures(&self) -> usize {
+        self.state.lock().unwrap().failures
+    }
+
+    /// Forgets what was done, to save memory.
+    pub(crate) fn forget(&self) {
+        self.state.lock().unwrap().events.clear();
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {
@@ -83,42 +145,46 @@ impl Forgetful {
 
 impl Disk for Forgetful {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.state.lock().unwrap();
-        let from = (offset as usize).min(state.bytes.len());
-        let n = buffer.len().min(state.bytes.len() - from);
+        let mut state = self.state.lock().unwrap();
+        let some = match state.call() {
+            Some(Failing::Read) => return Err(state.fails_as("a read failed")),
+            Some(Failing::Short) => {
+                state.short()?;
+                buffer.len().min(1000)
+            }
+            _ => buffer.len(),
+        };
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let from = from.min(state.bytes.len());
+        let n = some.min(state.bytes.len() - from);
         buffer[..n].copy_from_slice(&state.bytes[from..from + n]);
         Ok(n)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut state = self.state.lock().unwrap();
-        let bytes = match state.fails {
-            Some(Failing::Write) => return Err(io::Error::other("a write failed")),
-            Some(Failing::Short) if state.events.len().is_multiple_of(3) => {
-                state.events.push(Event::Mark(usize::MAX));
-                return Err(io::ErrorKind::Interrupted.into());
+        let fails = state.call();
+        let bytes = match fails {
+            Some(Failing::Write) => return Err(state.fails_as("a write failed")),
+            Some(Failing::Short) => {
+                state.short()?;
+                &bytes[..bytes.len().min(100)]
             }
-            Some(Failing::Short) => &bytes[..bytes.len().min(100)],
             _ => bytes,
         };
+        let written = bytes.len();
+        state.grow(offset + written as u64, fails)?;
         let offset = offset as usize;
-        let end = offset + bytes.len();
-        if end > state.bytes.len() {
-            if state.fails == Some(Failing::Full) {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            state.bytes.resize(end, 0);
-        }
-        state.bytes[offset..end].copy_from_slice(bytes);
+        state.bytes[offset..offset + written].copy_from_slice(bytes);
         let bytes = bytes.to_vec();
         state.events.push(Event::Write { offset, bytes });
-        Ok(end - offset)
+        Ok(written)
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state.lock().unwrap();
-        if state.fails == Some(Failing::Sync) {
-            return Err(io::Error::other("a sync failed"));
+        if state.call() == Some(Failing::Sync) {
+            return Err(state.fails_as("a sync failed"));
         }
         state.events.push(Event::Sync);
         Ok(())
@@ -137,13 +203,10 @@ impl Disk for Forgetful {
 
     fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
         let mut state = self.state.lock().unwrap();
-        let end = (offset + len) as usize;
-        if end > state.bytes.len() {
-            if state.fails == Some(Failing::Full) {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            state.bytes.resize(end, 0);
-            state.events.push(Event::Len(end));
+        let fails = state.call();
+        let end = offset.checked_add(len).ok_or(io::ErrorKind::InvalidInput)?;
+        if state.grow(end, fails)? {
+            state.events.push(Event::Len(end as usize));
         }
         Ok(())
     }

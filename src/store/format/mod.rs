@@ -10,7 +10,7 @@
 //! ```
 //!
 //! # Checked by
-//! The tests of the files below; the fuzz target over `open`.
+//! The tests of the files below; `tests/store_rot.rs`; `proptests/store_open.rs`.
 
 pub(super) mod catalog;
 pub(super) mod page;
