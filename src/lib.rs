@@ -27,6 +27,7 @@
 //! |---|---|
 //! | objects of many sizes in one file or address space | [`OmniBlockAllocator`] |
 //! | objects of one size | [`BlockAllocator`] |
+//! | objects that are to survive in one file | [`MultiStore`] (feature `store`) |
 //! | a few large regions | [`BasicAllocator`] |
 //! | ranges of ids of your own, and 8 bytes for each | [`RangeIndex`] (feature `index` alone) |
 //!
@@ -39,13 +40,14 @@
 //!
 //! # Features
 //!
-//! * `alloc` (default): the allocators; brings `index`.
+//! * `store` (default): [`MultiStore`]; brings `alloc`.
+//! * `alloc`: the allocators; brings `index`.
 //! * `index`: [`RangeIndex`] alone.
 //! * `loom`: the types run inside your own loom models; inert without `--cfg loom`.
 //! * `shuttle`: the same for shuttle, and `--cfg shuttle`.
 
 // What links to the other pieces leads nowhere where one is taken alone.
-#![cfg_attr(not(feature = "alloc"), allow(rustdoc::broken_intra_doc_links))]
+#![cfg_attr(not(feature = "store"), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(not(target_has_atomic = "64"))]
 compile_error!("mapless needs 64-bit atomics");

@@ -1,6 +1,9 @@
 //! The store, one property at a time.
 #![cfg(feature = "store")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use mapless::{ByteLen, Durability, MultiStore, ObjectId, StoreError, StoreOptions};
 
 fn bytes(n: usize, len: usize) -> Vec<u8> {
@@ -184,4 +187,134 @@ fn a_class_may_be_added() {
     let store = place.open();
     let id = store.put(bytes(1, 1000)).unwrap();
     assert_eq!(store.extent(id).unwrap().len, ByteLen::new(1000));
+}
+
+/// A disk that counts who is at it.
+#[derive(Debug)]
+struct Counting {
+    file: mapless::FileDisk,
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Counting {
+    fn during<R>(&self, operation: impl FnOnce() -> R) -> R {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        std::thread::sleep(std::time::Duration::from_micros(50));
+        let done = operation();
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        done
+    }
+}
+
+impl mapless::Disk for Counting {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        self.during(|| self.file.read_at(buffer, offset))
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> std::io::Result<usize> {
+        self.during(|| self.file.write_at(bytes, offset))
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.during(|| self.file.sync_data())
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.during(|| self.file.set_len(len))
+    }
+
+    fn len(&self) -> std::io::Result<u64> {
+        self.file.len()
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> std::io::Result<()> {
+        self.during(|| self.file.reserve(offset, len))
+    }
+}
+
+#[test]
+fn no_more_operations_are_at_the_disk_than_were_allowed() {
+    let none = StoreOptions::new().disk_operations(0);
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(
+        none.create(dir.path().join("x")),
+        Err(StoreError::Option(_))
+    ));
+    for most in [1, 3] {
+        let disk = Arc::new(Counting {
+            file: mapless::FileDisk::new(tempfile::tempfile().unwrap()),
+            now: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+        });
+        let options = StoreOptions::new().journal(64 << 10).disk_operations(most);
+        let store = options.create_on(disk.clone()).unwrap();
+        std::thread::scope(|scope| {
+            for part in 0..6 {
+                let store = &store;
+                scope.spawn(move || {
+                    for n in 0..20 {
+                        let id = store.put(bytes(n + part, 64)).unwrap();
+                        assert_eq!(store.get(id).unwrap(), bytes(n + part, 64));
+                    }
+                });
+            }
+        });
+        let seen = disk.most.load(Ordering::SeqCst);
+        assert!(seen <= most, "{seen} at once, {most} allowed");
+    }
+}
+
+/// A disk that panics in its next sync.
+#[derive(Debug)]
+struct Panicking {
+    file: mapless::FileDisk,
+    now: std::sync::atomic::AtomicBool,
+}
+
+impl mapless::Disk for Panicking {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> std::io::Result<usize> {
+        self.file.write_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        assert!(!self.now.swap(false, Ordering::SeqCst), "as it was told");
+        self.file.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn len(&self) -> std::io::Result<u64> {
+        self.file.len()
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> std::io::Result<()> {
+        self.file.reserve(offset, len)
+    }
+}
+
+#[test]
+fn a_disk_that_panics_leaves_nobody_waiting() {
+    let disk = Arc::new(Panicking {
+        file: mapless::FileDisk::new(tempfile::tempfile().unwrap()),
+        now: std::sync::atomic::AtomicBool::new(false),
+    });
+    let store = StoreOptions::new()
+        .journal(64 << 10)
+        .create_on(disk.clone())
+        .unwrap();
+    let id = store.put(b"before").unwrap();
+    disk.now.store(true, Ordering::SeqCst);
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| store.put(b"lost")));
+    assert!(caught.is_err());
+    let told = std::thread::scope(|scope| scope.spawn(|| store.put(b"after")).join().unwrap());
+    assert!(matches!(told, Err(StoreError::ReadOnly(_))));
+    assert_eq!(store.get(id).unwrap(), &b"before"[..]);
 }

@@ -24,6 +24,8 @@ pub mod memory;
 pub mod ours;
 #[cfg(not(loom))]
 pub mod ours_cache;
+#[cfg(not(loom))]
+pub mod ours_store;
 pub mod peers;
 pub mod report;
 pub mod rounds;

@@ -248,6 +248,28 @@ impl Class {
         }
     }
 
+    /// Takes out all unused blocks; their extents stay taken.
+    #[cfg(feature = "store")]
+    pub(crate) fn take_unused(
+        &self,
+        directory: &Directory,
+        taken: &mut Vec<(ObjectId, crate::id::Extent)>,
+    ) {
+        let guard = directory.domain().pin();
+        let _spare = self.spare.lock();
+        for block in self.blocks.iter(None, &guard) {
+            let first = block.span().first_id;
+            let found = directory.find(first, &guard);
+            if let Some(found) = found.filter(|found| found.block.revoke()) {
+                self.blocks.remove(found.block);
+                // Relaxed: under the lock; elsewhere a policy's hint.
+                self.slots.fetch_sub(block.slots(), Relaxed);
+                directory.remove(found, Reuse::ByCaller, &guard);
+                taken.push((first, super::directory::whole(block)));
+            }
+        }
+    }
+
     /// Lets a retired slot wait for the readers.
     pub(crate) fn retire(&self, directory: &Directory, retired: Retired, guard: &Guard) {
         let bytes = usize::try_from(retired.bytes().get()).unwrap_or(usize::MAX);

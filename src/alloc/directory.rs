@@ -101,6 +101,9 @@ pub(crate) enum Reuse {
     Now,
     /// Readers may still hold its offset.
     AfterEpoch,
+    /// The caller gives it back.
+    #[cfg(feature = "store")]
+    ByCaller,
 }
 
 impl Directory {
@@ -340,6 +343,8 @@ impl Directory {
         let mut bytes = size_of_val(block);
         match reuse {
             Reuse::Now => root.space.free(extent),
+            #[cfg(feature = "store")]
+            Reuse::ByCaller => {}
             Reuse::AfterEpoch => {
                 let waiting = usize::try_from(extent.len.get());
                 bytes = bytes.saturating_add(waiting.unwrap_or(usize::MAX));

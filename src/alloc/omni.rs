@@ -263,6 +263,19 @@ impl OmniBlockAllocator {
         self.root.directory_mut().watch(watch);
     }
 
+    /// Takes out all ranges without a taken slot, one unused range of each class too; their first ids
+    /// and extents, which stay taken.
+    #[cfg(feature = "store")]
+    pub(crate) fn take_unused(&self) -> Vec<(ObjectId, Extent)> {
+        let directory = self.root.directory();
+        let mut all = Vec::new();
+        for class in self.classes() {
+            class.reap(directory);
+            class.take_unused(directory, &mut all);
+        }
+        all
+    }
+
     /// Whether an id is that of a large object.
     #[cfg(feature = "store")]
     pub(crate) fn is_single(&self, id: ObjectId) -> bool {

@@ -18,7 +18,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::sync::Arc;
 
-use crate::sync::lock::Mutex;
+use crate::sync::lock::{Condition, Mutex};
 
 /// A medium that keeps bytes at offsets, as a file does.
 ///
@@ -214,6 +214,75 @@ impl Disk for FileDisk {
 
     fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
         reserve::reserve(&self.0, offset, len)
+    }
+}
+
+/// A disk at which so many operations are in progress at most.
+#[derive(Debug)]
+pub(super) struct Limited {
+    disk: Arc<dyn Disk>,
+    tokens: Mutex<usize>,
+    given_back: Condition,
+}
+
+/// Leave to use the disk, until the drop.
+struct Token<'a>(&'a Limited);
+
+impl Limited {
+    pub(super) fn new(disk: Arc<dyn Disk>, tokens: usize) -> Self {
+        let (tokens, given_back) = (Mutex::new(tokens), Condition::new());
+        Self {
+            disk,
+            tokens,
+            given_back,
+        }
+    }
+
+    fn token(&self) -> Token<'_> {
+        let mut tokens = self.tokens.lock();
+        while *tokens == 0 {
+            tokens = self.given_back.wait(tokens);
+        }
+        *tokens -= 1;
+        Token(self)
+    }
+}
+
+impl Drop for Token<'_> {
+    fn drop(&mut self) {
+        *self.0.tokens.lock() += 1;
+        self.0.given_back.notify_all();
+    }
+}
+
+impl Disk for Limited {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let _token = self.token();
+        self.disk.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let _token = self.token();
+        self.disk.write_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let _token = self.token();
+        self.disk.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let _token = self.token();
+        self.disk.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.disk.len()
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        let _token = self.token();
+        self.disk.reserve(offset, len)
     }
 }
 

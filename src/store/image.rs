@@ -100,19 +100,31 @@ impl Image {
         if checksum(&[&bytes]) != superblock.catalog_checksum {
             return Err(Damage::Catalog.into());
         }
-        let catalog = Catalog::from_bytes(&bytes).ok_or(Damage::Catalog)?;
+        let image = Self::of_catalog(superblock, &bytes).ok_or(Damage::Catalog)?;
+        image.check(disk)?;
+        Ok(image)
+    }
+
+    /// What can be made of a catalog that may be damaged.
+    pub(super) fn load_damaged(disk: &dyn Disk, superblock: Superblock) -> Option<Self> {
+        let area = superblock.catalog;
+        area.end().filter(|end| *end <= disk.len().unwrap_or(0))?;
+        let bytes = disk.read_vec_at(area.len as usize, area.offset).ok()?;
+        Self::of_catalog(superblock, &bytes)
+    }
+
+    fn of_catalog(superblock: Superblock, bytes: &[u8]) -> Option<Self> {
+        let catalog = Catalog::from_bytes(bytes)?;
         let ranges = catalog.ranges.iter().map(|range| (range.first_id, *range));
         let large = catalog.large.iter().map(|large| (large.id, *large));
-        let image = Self {
+        Some(Self {
             root: catalog.root,
             ranges: ranges.collect(),
             large: large.collect(),
             classes: catalog.classes,
             pages: catalog.pages,
             ..Self::empty(superblock, Vec::new())
-        };
-        image.check(disk)?;
-        Ok(image)
+        })
     }
 
     // ---------------------------------------------------------------- what it says
@@ -219,6 +231,35 @@ impl Image {
         (id - range.first_id < range.slots.into()).then_some(range)
     }
 
+    /// All slots, by their ids.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (u64, Area)> + '_ {
+        let of_range = |range: &Range| {
+            let Range {
+                first_id,
+                offset,
+                slot_size,
+                slots,
+                ..
+            } = *range;
+            (0..u64::from(slots)).map_while(move |at| {
+                let offset = slot_size.checked_mul(at)?.checked_add(offset)?;
+                let id = first_id.checked_add(at)?;
+                Some((
+                    id,
+                    Area {
+                        offset,
+                        len: slot_size,
+                    },
+                ))
+            })
+        };
+        let large = self.large.values().map(|large| {
+            let (offset, len) = (large.offset, large.slot_size);
+            (large.id, Area { offset, len })
+        });
+        self.ranges.values().flat_map(of_range).chain(large)
+    }
+
     /// Where the slot of an id is.
     pub(super) fn slot_of(&self, id: u64) -> Option<Area> {
         if let Some(large) = self.large.get(&id) {
@@ -237,10 +278,17 @@ impl Image {
 
     /// The live bits of a range.
     pub(super) fn words(&mut self, disk: &dyn Disk, range: Range) -> Result<Vec<u64>, Bad> {
-        let (word, n) = words_of(&range);
-        (u64::from(word)..u64::from(word) + n)
-            .map(|word| Ok(*self.word(disk, word)?))
-            .collect()
+        let (first, n) = words_of(&range);
+        let (mut at, mut left) = (u64::from(first), n as usize);
+        let mut words = Vec::with_capacity(left);
+        while left > 0 {
+            let (number, from) = place_of(at)?;
+            let page = self.load_page(disk, number)?;
+            let some = left.min(WORDS - from);
+            words.extend(&page.words[from..from + some]);
+            (at, left) = (at + some as u64, left - some);
+        }
+        Ok(words)
     }
 
     /// How many bytes its catalog has.
@@ -324,22 +372,20 @@ impl Image {
         Ok(())
     }
 
-    fn word(&mut self, disk: &dyn Disk, word: u64) -> Result<&mut u64, Bad> {
-        let number = u32::try_from(word / WORDS as u64).map_err(|_| Damage::Catalog)?;
+    fn load_page(&mut self, disk: &dyn Disk, number: u32) -> Result<&Page, Bad> {
         if !self.loaded.contains_key(&number) {
             let page = self.read_page(disk, number)?;
             self.loaded.insert(number, (page, false));
         }
-        let (page, _) = self.loaded.get_mut(&number).expect("it was just loaded");
-        Ok(&mut page.words[(word % WORDS as u64) as usize])
+        Ok(&self.loaded[&number].0)
     }
 
     fn word_mut(&mut self, disk: &dyn Disk, word: u64) -> Result<&mut u64, Bad> {
-        self.word(disk, word)?;
-        let number = (word / WORDS as u64) as u32;
+        let (number, at) = place_of(word)?;
+        self.load_page(disk, number)?;
         let (page, changed) = self.loaded.get_mut(&number).expect("it was just loaded");
         *changed = true;
-        Ok(&mut page.words[(word % WORDS as u64) as usize])
+        Ok(&mut page.words[at])
     }
 
     fn read_page(&self, disk: &dyn Disk, number: u32) -> Result<Page, Bad> {
@@ -409,6 +455,12 @@ impl Image {
         let offset = if taken { first + half } else { first };
         Area { offset, len }
     }
+}
+
+/// The page that a word is in, and where.
+fn place_of(word: u64) -> Result<(u32, usize), Damage> {
+    let number = u32::try_from(word / WORDS as u64).map_err(|_| Damage::Catalog)?;
+    Ok((number, (word % WORDS as u64) as usize))
 }
 
 /// The first word of a range, and how many it has.

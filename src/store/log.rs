@@ -23,6 +23,7 @@
 //! `loom-tests/store_log.rs` (L1 to L3); `tests/store_crash.rs`.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskExt};
@@ -72,6 +73,8 @@ struct State {
     buffer: Vec<u8>,
     writing: bool,
     syncing: bool,
+    /// How many syncs there were.
+    syncs: u64,
     failed: Option<Failed>,
 }
 
@@ -96,6 +99,7 @@ impl Log {
             buffer: Vec::new(),
             writing: false,
             syncing: false,
+            syncs: 0,
             failed: None,
         };
         let (state, changed) = (Mutex::new(state), Condition::new());
@@ -142,6 +146,12 @@ impl Log {
     pub(super) fn is_half_full(&self) -> bool {
         let state = self.state.lock();
         state.next - state.released >= self.ring.len / 2
+    }
+
+    /// How much of the ring is needed, and how many syncs there were.
+    pub(super) fn figures(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        (state.next - state.released, state.syncs)
     }
 
     /// What survives a loss of power.
@@ -198,7 +208,7 @@ impl Log {
         let (from, to) = (state.written, state.next);
         state.writing = true;
         drop(state);
-        let result = self.write_ring(&bytes, from);
+        let result = self.at_the_disk(|| self.write_ring(&bytes, from));
         let mut state = self.state.lock();
         state.writing = false;
         match result {
@@ -208,6 +218,14 @@ impl Log {
         self.recycle(&mut state, bytes);
         self.changed.notify_all();
         state
+    }
+
+    /// Does what others wait for: if the disk panics, they are told.
+    fn at_the_disk(&self, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+            self.fail(io::Error::other("the disk panicked").into());
+            resume_unwind(payload)
+        })
     }
 
     /// Keeps a buffer of moderate size for the next records.
@@ -254,13 +272,14 @@ impl Log {
         let result = self.written(state, all).map(|state| {
             let upto = state.written;
             drop(state);
-            self.disk.sync_data().map(|()| upto)
+            self.at_the_disk(|| self.disk.sync_data()).map(|()| upto)
         });
         let mut state = self.state.lock();
         state.syncing = false;
         let result = match result {
             Ok(Ok(upto)) => {
                 state.durable = upto;
+                state.syncs += 1;
                 Ok(())
             }
             Ok(Err(error)) => Err(state.failed.get_or_insert(error.into()).clone()),

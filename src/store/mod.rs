@@ -2,15 +2,21 @@
 //!
 //! # Shape
 //! ```text
-//! multi     what users see                options   how a store is made and opened
-//! engine    one open store                recover   from a file to what it holds
-//! log       the journal, in groups        image     checkpoint + log = next checkpoint
-//! space     room before it is used        open      the objects that are open now
-//! stream    objects piece by piece          object    bytes in a slot
-//!                        gate      overwrites in progress
-//! format    the file, byte by byte        disk      what it stands on
+//! multi       what users see                options   how a store is made and opened
+//! engine      one open store                opening   how it is brought to where it was
+//! batch       many objects at once          stream    objects piece by piece
+//! log         the journal, in groups        recover   from a file to what it holds
+//! checkpoint  where the journal ends        image     checkpoint + log = next checkpoint
+//! space       room before it is used        open      the objects that are open now
+//! object      bytes in a slot               gate      overwrites in progress
+//! care        checks, figures, salvage      backup    a copy of a store in use
+//! format      the file, byte by byte        disk      what it stands on
 //! ```
 
+mod backup;
+mod batch;
+mod care;
+mod checkpoint;
 mod disk;
 mod engine;
 mod error;
@@ -24,11 +30,13 @@ pub(crate) mod models;
 mod multi;
 mod object;
 mod open;
+mod opening;
 mod options;
 mod recover;
 mod space;
 mod stream;
 
+pub use care::{Scrubbed, StoreStats};
 pub use disk::{Disk, FileDisk};
 pub use error::{Damage, StoreError};
 pub use multi::{Generation, MultiStore};

@@ -25,6 +25,9 @@ use super::stream::{ObjectReader, ObjectWriter};
 use crate::id::{ByteLen, Extent, FileOffset, ObjectId};
 use crate::sync::epoch::Guard;
 
+/// Slots of so many bytes are read on the stack, and their payload copied.
+const SMALL: usize = 512;
+
 /// What an object was when it was written: every write of a slot has another one.
 ///
 /// 32 bits of a counter: after 2^32 writes to the store one comes back.
@@ -99,6 +102,10 @@ impl MultiStore {
     /// As there.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         StoreOptions::new().open_read_only(path)
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     // ---------------------------------------------------------------- objects
@@ -199,15 +206,24 @@ impl MultiStore {
         let engine = &*self.engine;
         let guard = engine.allocator().pin();
         let slot = engine.locate(id, &guard)?;
-        let bytes = engine
-            .disk()
-            .read_vec_at(slot.len.get() as usize, slot.offset.get())?;
+        let len = slot.len.get() as usize;
+        let mut small = [0; SMALL];
+        if let Some(small) = small.get_mut(..len) {
+            engine.disk().read_exact_at(small, slot.offset.get())?;
+            drop(guard);
+            let found = object::decode(id.get(), small, layout_of(slot));
+            return Ok(found.map(|(header, range)| {
+                let bytes = Bytes::copy_from_slice(&small[range]);
+                (Generation(header.generation), bytes)
+            }));
+        }
+        let bytes = engine.disk().read_vec_at(len, slot.offset.get())?;
         drop(guard);
-        let Some((header, range)) = object::decode(id.get(), &bytes, layout_of(slot)) else {
-            return Ok(None);
-        };
-        let bytes = Bytes::from(bytes).slice(range);
-        Ok(Some((Generation(header.generation), bytes)))
+        let found = object::decode(id.get(), &bytes, layout_of(slot));
+        Ok(found.map(|(header, range)| {
+            let bytes = Bytes::from(bytes).slice(range);
+            (Generation(header.generation), bytes)
+        }))
     }
 
     /// Deletes an object: nobody finds it any more, and its id is an error until it is given out
@@ -521,6 +537,15 @@ impl MultiStore {
     /// As [`put`](Self::put).
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         self.engine.checkpoint()
+    }
+
+    /// Lets slots of deleted objects be given out again now, as far as their deletion is durable and
+    /// nobody reads them; else they come back by and by.
+    ///
+    /// # Progress
+    /// Blocks on each class's lock for a short time, and not on the disk.
+    pub fn collect(&self) {
+        self.engine.collect();
     }
 
     /// Closes the store, if this is the last of its handles, readers and writers; else a checkpoint. What

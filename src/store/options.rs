@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{Disk, FileDisk};
+use super::disk::{Disk, FileDisk, Limited};
 use super::engine::{Callback, Engine};
 use super::error::StoreError;
 use super::multi::MultiStore;
@@ -47,6 +47,7 @@ pub struct StoreOptions {
     journal: u64,
     classes: SizeClasses,
     on_allocate: Option<Callback>,
+    disk_operations: Option<usize>,
 }
 
 impl Default for StoreOptions {
@@ -63,6 +64,7 @@ impl StoreOptions {
             journal: 16 << 20,
             classes: SizeClasses::default(),
             on_allocate: None,
+            disk_operations: None,
         }
     }
 
@@ -93,11 +95,25 @@ impl StoreOptions {
         }
     }
 
+    /// How many operations may be in progress at the disk at once, and others wait (no limit).
+    pub fn disk_operations(self, most: usize) -> Self {
+        let disk_operations = Some(most);
+        Self {
+            disk_operations,
+            ..self
+        }
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         if !self.journal.is_multiple_of(4096) || !(JOURNALS.0..=JOURNALS.1).contains(&self.journal)
         {
             return Err(StoreError::Option(
                 "a journal has a multiple of 4096 bytes, from 64 KiB to 1 TiB",
+            ));
+        }
+        if self.disk_operations == Some(0) {
+            return Err(StoreError::Option(
+                "one disk operation at a time is the least",
             ));
         }
         let least = self.classes.as_slice().first().map_or(0, |size| size.get());
@@ -115,23 +131,10 @@ impl StoreOptions {
     /// [`StoreError::Exists`], [`StoreError::Option`], [`StoreError::NoSpace`], [`StoreError::Io`].
     pub fn create(self, path: impl AsRef<Path>) -> Result<MultiStore, StoreError> {
         let path = path.as_ref();
-        if path.try_exists()? {
-            return Err(StoreError::Exists(path.to_path_buf()));
-        }
         self.check()?;
-        let temporary = Temporary::beside(path)?;
-        let disk = open_file(&temporary.0, true, false)?;
-        Engine::format(&disk, self.journal, &self.classes)?;
-        drop(disk);
-        // A hard link does not replace what came meanwhile, as a rename would.
-        match fs::hard_link(&temporary.0, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(StoreError::Exists(path.to_path_buf()));
-            }
-            done => done?,
-        }
-        drop(temporary);
-        sync_directory(path)?;
+        create_whole(path, |disk| {
+            Engine::format(disk, self.journal, &self.classes)
+        })?;
         self.open(path)
     }
 
@@ -194,6 +197,11 @@ impl StoreOptions {
     /// # Errors
     /// As [`open`](Self::open), but for the file's.
     pub fn open_on(self, disk: Arc<dyn Disk>) -> Result<MultiStore, StoreError> {
+        self.check()?;
+        let disk: Arc<dyn Disk> = match self.disk_operations {
+            Some(most) => Arc::new(Limited::new(disk, most)),
+            None => disk,
+        };
         let engine = Engine::open(disk, self.durability, self.on_allocate)?;
         Ok(MultiStore::over(engine))
     }
@@ -227,6 +235,28 @@ impl Drop for Temporary {
         // It may not be there yet; a name that stays is no store's.
         let _ = fs::remove_file(&self.0);
     }
+}
+
+/// Makes a file where there is none, whole or not at all: under another name first, and synced by
+/// `write`.
+pub(super) fn create_whole(
+    path: &Path,
+    write: impl FnOnce(&FileDisk) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    if path.try_exists()? {
+        return Err(StoreError::Exists(path.to_path_buf()));
+    }
+    let temporary = Temporary::beside(path)?;
+    write(&open_file(&temporary.0, true, false)?)?;
+    // A hard link does not replace what came meanwhile, as a rename would.
+    match fs::hard_link(&temporary.0, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(StoreError::Exists(path.to_path_buf()));
+        }
+        done => done?,
+    }
+    drop(temporary);
+    Ok(sync_directory(path)?)
 }
 
 fn open_file(path: &Path, new: bool, read_only: bool) -> Result<FileDisk, StoreError> {

@@ -5,3 +5,5 @@ pub mod caches;
 pub mod objects;
 pub mod ranges;
 pub mod slots;
+#[cfg(not(loom))]
+pub mod stores;

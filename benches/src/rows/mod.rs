@@ -10,6 +10,8 @@ pub mod objects;
 pub mod ranges;
 pub mod slots;
 pub mod spaces;
+#[cfg(not(loom))]
+pub mod stores;
 pub mod stuck;
 pub mod threads;
 pub mod writer;
@@ -44,6 +46,25 @@ pub const ROWS: &[Row] = &[
     ("cache-peak", caches::peak::peak),
     #[cfg(not(loom))]
     ("cache-latency", caches::latency::latency),
+    // Those that wait for the disk first: the others write so much that some disks slow down.
+    #[cfg(not(loom))]
+    ("store-put", stores::durable::put),
+    #[cfg(not(loom))]
+    ("store-change", stores::durable::change),
+    #[cfg(not(loom))]
+    ("store-threads", stores::durable::threads),
+    #[cfg(not(loom))]
+    ("store-stream", stores::stream::stream),
+    #[cfg(not(loom))]
+    ("store-get", stores::get::get),
+    #[cfg(not(loom))]
+    ("store-load", stores::load::load),
+    #[cfg(not(loom))]
+    ("store-memory", stores::memory::memory),
+    #[cfg(not(loom))]
+    ("store-reopen", stores::reopen::reopen),
+    #[cfg(not(loom))]
+    ("store-size", stores::size::size),
 ];
 
 /// Tables for the design document; they have no bars and are only run by name.
