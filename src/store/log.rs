@@ -247,7 +247,7 @@ impl Log {
     }
 
     /// Waits until all before `end` survives a loss of power, and with it all that was written to
-    /// the disk, elsewhere, before the call.
+    /// the disk, elsewhere, before the record that ends there was appended.
     pub(super) fn sync(&self, end: u64) -> Result<(), Failed> {
         let mut state = self.state.lock();
         loop {
