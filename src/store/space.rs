@@ -24,7 +24,7 @@ use super::format::page;
 use super::format::record::Change;
 use super::format::{Area, superblock};
 use super::image::{Image, words_of};
-use super::log::{Class, Log, Refused};
+use super::log::{Class, Log};
 use crate::alloc::{AllocError, Directory, NO_CLASS, SpaceError, Watch};
 use crate::bitset::Span;
 use crate::id::{ByteLen, Extent, FileOffset, IdRange};
@@ -60,8 +60,6 @@ pub(super) struct Space {
     disk: Arc<dyn Disk>,
     log: Arc<Log>,
     meta: Mutex<Meta>,
-    /// Why something was refused last, if not for want of space.
-    why: Mutex<Option<Refused>>,
 }
 
 impl Space {
@@ -74,27 +72,24 @@ impl Space {
             words: (image.pages.len() * page::WORDS) as u64,
             used: used.unwrap_or(0),
         };
-        let (meta, why) = (Mutex::new(meta), Mutex::new(None));
-        Self {
-            disk,
-            log,
-            meta,
-            why,
-        }
+        let meta = Mutex::new(meta);
+        Self { disk, log, meta }
     }
 
     /// What an allocator's refusal comes from: nothing where a checkpoint may help.
     pub(super) fn explain(&self, error: AllocError) -> Option<StoreError> {
-        match self.why.lock().take() {
-            Some(Refused::Full) => None,
-            Some(Refused::Failed(failed)) => Some(StoreError::ReadOnly(failed.0)),
-            None => Some(match error {
-                AllocError::Space(SpaceError::TooLarge) => {
-                    StoreError::Option("an object that large has no place in the file")
-                }
-                _ => StoreError::NoSpace,
-            }),
+        if let Some(failed) = self.log.failed() {
+            return Some(StoreError::ReadOnly(failed.0));
         }
+        if self.log.is_half_full() {
+            return None; // its record may have found no room
+        }
+        Some(match error {
+            AllocError::Space(SpaceError::TooLarge) => {
+                StoreError::Option("an object that large has no place in the file")
+            }
+            _ => StoreError::NoSpace,
+        })
     }
 
     /// A large object is gone from the catalog.
@@ -130,7 +125,7 @@ impl Space {
     fn append(&self, change: &Change) -> Result<(), Refusal> {
         self.log
             .append(change, Class::Urgent)
-            .map_err(Refusal::Log)?;
+            .map_err(|_| Refusal::Log)?;
         Ok(())
     }
 
@@ -235,7 +230,7 @@ impl Space {
 pub(super) enum Refusal {
     Space(SpaceError),
     Disk,
-    Log(Refused),
+    Log,
 }
 
 impl Watch for Space {
@@ -245,16 +240,10 @@ impl Watch for Space {
         } else {
             self.add_range(directory, ids, span)
         };
-        added.map_err(|refusal| {
-            let space = match refusal {
-                Refusal::Space(error) => error,
-                Refusal::Disk => SpaceError::NoSpace,
-                Refusal::Log(refused) => {
-                    *self.why.lock() = Some(refused);
-                    SpaceError::NoSpace
-                }
-            };
-            AllocError::Space(space)
+        added.map_err(|refusal| match refusal {
+            Refusal::Space(error) => AllocError::Space(error),
+            // `explain` asks the log whether that was why.
+            Refusal::Disk | Refusal::Log => AllocError::Space(SpaceError::NoSpace),
         })
     }
 }
