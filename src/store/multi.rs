@@ -51,7 +51,7 @@ impl From<u32> for Generation {
 /// Objects in one file: ids to bytes, crash-safe, without a map.
 ///
 /// An id is an address: offset and size of an object are derived from it, so a store of millions of
-/// objects has a bit or two of memory for each. A handle; clones are of the same store.
+/// objects has a few bits of memory for each. A handle; clones are of the same store.
 ///
 /// **An id whose object was deleted** is an error until its slot is given out again, and then names
 /// the new object: keep a [`Generation`] beside it where that matters.
