@@ -311,15 +311,13 @@ impl World {
 
     /// What `get` does: M4, it is never told that the object is damaged.
     fn get(&self) -> u64 {
-        let mut before = None;
-        loop {
-            if let Some(number) = self.try_get() {
-                return number;
-            }
-            let overwrites = self.users.wait_for_overwrite(self.id);
-            assert_ne!(before, Some(overwrites), "M4");
-            before = Some(overwrites);
+        if let Some(number) = self.try_get() {
+            return number;
         }
+        self.users.read(self.id);
+        let found = self.try_get();
+        assert!(!self.users.end_read(self.id), "nobody deletes it");
+        found.expect("M4")
     }
 }
 

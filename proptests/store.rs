@@ -232,7 +232,7 @@ impl World {
             }
             Op::AddClass(size) => {
                 let added = store.add_size_class(ByteLen::new(size.into()));
-                let refused = matches!(added, Err(StoreError::Option(_)));
+                let refused = matches!(added, Err(StoreError::Invalid(_)));
                 assert!(added.is_ok() || refused, "{added:?}");
             }
             Op::Sync => {

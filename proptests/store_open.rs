@@ -255,7 +255,7 @@ fn check(input: Input) -> TestResult {
         let disk = Arc::new(Forgetful::new(bytes.clone()));
         let region = stats_alloc::Region::new(GLOBAL);
         let store = if read_only {
-            options().open_on_read_only(disk.clone())
+            options().open_read_only_on(disk.clone())
         } else {
             options().open_on(disk.clone())
         };

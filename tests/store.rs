@@ -168,7 +168,7 @@ fn a_batch_is_written_whole_or_refused_whole() {
     wrong[5] = wrong[2].clone();
     assert!(matches!(
         store.write_batch(&wrong),
-        Err(StoreError::Option(_))
+        Err(StoreError::Invalid(_))
     ));
     ids.iter()
         .for_each(|id| assert_eq!(store.get(*id).unwrap(), bytes(50, 30)));
@@ -181,7 +181,7 @@ fn a_class_may_be_added() {
     store.add_size_class(ByteLen::new(1016)).unwrap();
     assert!(matches!(
         store.add_size_class(ByteLen::new(1016)),
-        Err(StoreError::Option(_))
+        Err(StoreError::Invalid(_))
     ));
     drop(store);
     let store = place.open();
@@ -240,7 +240,7 @@ fn no_more_operations_are_at_the_disk_than_were_allowed() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(
         none.create(dir.path().join("x")),
-        Err(StoreError::Option(_))
+        Err(StoreError::Invalid(_))
     ));
     for most in [1, 3] {
         let disk = Arc::new(Counting {

@@ -133,7 +133,7 @@ fn objects_of(store: &MultiStore) -> Objects {
 /// Opens what is left, and says what is there; it must go on working.
 fn recovered(bytes: Vec<u8>) -> (Objects, Vec<Event>, Vec<u8>) {
     let before = bytes.clone();
-    let read_only = options().open_on_read_only(Arc::new(Forgetful::new(bytes.clone())));
+    let read_only = options().open_read_only_on(Arc::new(Forgetful::new(bytes.clone())));
     let disk = Arc::new(Forgetful::new(bytes));
     let store = options().open_on(disk.clone()).unwrap();
     let (events, objects) = (disk.events(), objects_of(&store));

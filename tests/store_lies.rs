@@ -56,7 +56,7 @@ fn open(bytes: &[u8], what: &dyn std::fmt::Debug, tally: &mut Tally) {
         let before = Arc::new(Forgetful::new(bytes.to_vec()));
         let disks = [before, Arc::new(Forgetful::new(bytes.to_vec()))];
         let region = stats_alloc::Region::new(GLOBAL);
-        let read = options().open_on_read_only(disks[0].clone());
+        let read = options().open_read_only_on(disks[0].clone());
         let write = options().open_on(disks[1].clone());
         let taken = region.change().bytes_allocated;
         let most = 2 * A_BYTE * bytes.len();

@@ -186,7 +186,7 @@ fn sizes_that_cannot_be_stored() {
     for len in [MultiStore::MAX_LEN, 1 << 50, 1 << 40] {
         let errors = [store.allocate(len).err(), store.create_writer(len).err()];
         for error in errors {
-            let told = matches!(error, Some(StoreError::NoSpace | StoreError::Option(_)));
+            let told = matches!(error, Some(StoreError::NoSpace | StoreError::Invalid(_)));
             assert!(told, "{len}: {error:?}");
         }
     }
@@ -242,7 +242,7 @@ fn options_that_cannot_be() {
         let disk = Arc::new(Forgetful::default());
         let error = options.create_on(disk.clone()).err();
         assert!(disk.bytes().is_empty(), "nothing is written");
-        matches!(error, Some(StoreError::Option(_)))
+        matches!(error, Some(StoreError::Invalid(_)))
     };
     for journal in [
         0,
@@ -269,7 +269,7 @@ fn options_that_cannot_be() {
     for size in [0, 1, 15, 64, 700, u64::MAX, 1 << 60] {
         let added = store.add_size_class(ByteLen::new(size));
         assert!(
-            matches!(added, Err(StoreError::Option(_))),
+            matches!(added, Err(StoreError::Invalid(_))),
             "{size}: {added:?}"
         );
     }
@@ -281,7 +281,7 @@ fn options_that_cannot_be() {
         error
     });
     assert!(
-        matches!(refused, Some(StoreError::Option(_))),
+        matches!(refused, Some(StoreError::Invalid(_))),
         "{refused:?}"
     );
     assert_eq!(added, 1022);
@@ -329,7 +329,7 @@ fn a_batch_with_something_wrong_in_the_middle_changes_nothing() {
     );
     assert!(matches!(all[3], StoreError::Unknown(of) if of == id(999_999)));
     assert!(matches!(all[5], StoreError::NotWritten(of) if of == reserved));
-    assert!(matches!(all[6], StoreError::Option(_)));
+    assert!(matches!(all[6], StoreError::Invalid(_)));
     for (n, id) in ids.iter().enumerate() {
         assert_eq!(store.get(*id).unwrap(), content(n, 40));
     }

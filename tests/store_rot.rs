@@ -30,7 +30,7 @@ fn is_damage(error: &StoreError) -> bool {
 fn opened(bytes: &[u8]) -> Option<Vec<MultiStore>> {
     let disk = || Arc::new(Forgetful::new(bytes.to_vec()));
     let both = [
-        options().open_on_read_only(disk()),
+        options().open_read_only_on(disk()),
         options().open_on(disk()),
     ];
     match both {
@@ -192,7 +192,7 @@ fn the_objects_of_an_open_store_rot() {
 #[test]
 fn the_objects_of_a_killed_store_rot() {
     let sample = sample(false);
-    let store = options().open_on_read_only(Arc::new(Forgetful::new(sample.bytes.clone())));
+    let store = options().open_read_only_on(Arc::new(Forgetful::new(sample.bytes.clone())));
     let store = store.unwrap();
     for (n, (id, content)) in sample.objects.iter().enumerate() {
         let slot = store.extent(*id).unwrap().offset.get() as usize;
@@ -297,7 +297,7 @@ fn other_versions_and_unknown_features_are_told() {
         let (one, two) = (disk(), disk());
         let said = (
             options().open_on(one.clone()).err(),
-            options().open_on_read_only(two).err(),
+            options().open_read_only_on(two).err(),
         );
         if said.0.is_some() {
             assert_eq!(one.bytes(), bytes, "nothing was written");

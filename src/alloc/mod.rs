@@ -25,6 +25,8 @@ mod omni;
 mod omni_build;
 mod omni_handles;
 mod omni_live;
+#[cfg(feature = "store")]
+mod omni_store;
 mod places;
 mod published;
 mod singles;

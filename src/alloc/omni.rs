@@ -243,7 +243,8 @@ impl OmniBlockAllocator {
     /// # Progress
     /// As [`OmniBlockAllocator::alloc`].
     pub fn reserve(&self, len: ByteLen) -> Result<OmniReservation<'_>, AllocError> {
-        let (id, extent) = match self.table.get().fit(len) {
+        let class = self.table.get().fit(len);
+        let (id, extent) = match class {
             Some(class) => self.take(class, Want::Reserved, |block, slot| {
                 (block.id(slot), block.extent(slot))
             })?,
@@ -253,47 +254,12 @@ impl OmniBlockAllocator {
                 (region.id, region.extent)
             }
         };
-        let owner = self;
-        Ok(OmniReservation { owner, id, extent })
-    }
-
-    /// Has somebody asked before a range or large object is put to use, and keeps ranges.
-    #[cfg(feature = "store")]
-    pub(crate) fn watch(&mut self, watch: Arc<dyn super::directory::Watch>) {
-        self.root.directory_mut().watch(watch);
-    }
-
-    /// Takes out all ranges without a taken slot, one unused range of each class too; their first ids
-    /// and extents, which stay taken.
-    #[cfg(feature = "store")]
-    pub(crate) fn take_unused(&self) -> Vec<(ObjectId, Extent)> {
-        let directory = self.root.directory();
-        let mut all = Vec::new();
-        for class in self.classes() {
-            class.reap(directory);
-            class.take_unused(directory, &mut all);
-        }
-        all
-    }
-
-    /// Whether an id is that of a large object.
-    #[cfg(feature = "store")]
-    pub(crate) fn is_single(&self, id: ObjectId) -> bool {
-        let guard = self.pin();
-        let found = self.root.directory().find(id, &guard);
-        found.is_some_and(|found| found.block.span().class == NO_CLASS)
-    }
-
-    /// Takes up a reservation that was kept. Each one is taken up once, and by one.
-    #[cfg(feature = "store")]
-    pub(crate) fn resume(&self, id: ObjectId) -> OmniReservation<'_> {
-        let guard = self.pin();
-        let found = self.root.directory().find(id, &guard);
-        let found = found.expect("a reserved slot keeps its range (H2)");
-        let extent = found.block.extent(found.slot);
-        drop(guard);
-        let owner = self;
-        OmniReservation { owner, id, extent }
+        Ok(OmniReservation {
+            owner: self,
+            id,
+            extent,
+            is_single: class.is_none(),
+        })
     }
 
     /// Takes a free slot of a class, which grows for it if it must.
@@ -674,8 +640,13 @@ impl OmniBlockAllocator {
         size_of::<Self>() + blocks + classes + self.large.memory() + directory.index().memory()
     }
 
-    fn classes(&self) -> impl Iterator<Item = &Class> {
+    pub(super) fn classes(&self) -> impl Iterator<Item = &Class> {
         self.table.get().by_size.iter().map(|class| &**class)
+    }
+
+    #[cfg(feature = "store")]
+    pub(super) fn root_mut(&mut self) -> &mut BasicAllocator {
+        &mut self.root
     }
 
     pub(crate) fn table(&self) -> &Table {

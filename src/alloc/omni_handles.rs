@@ -22,6 +22,10 @@ pub struct OmniReservation<'a> {
     pub(super) owner: &'a OmniBlockAllocator,
     pub(super) id: ObjectId,
     pub(super) extent: Extent,
+    /// It is a large object's, and of no class.
+    #[cfg_attr(not(feature = "store"), allow(dead_code))]
+    // a store writes other records for these
+    pub(super) is_single: bool,
 }
 
 impl OmniReservation<'_> {
@@ -53,6 +57,11 @@ impl OmniReservation<'_> {
 
     /// Makes the slot free again; what a drop does.
     pub fn cancel(self) {}
+
+    #[cfg(feature = "store")]
+    pub(crate) fn is_single(&self) -> bool {
+        self.is_single
+    }
 
     /// Leaves the slot taken, until `OmniBlockAllocator::resume`.
     #[cfg(feature = "store")]

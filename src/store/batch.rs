@@ -92,21 +92,21 @@ impl<'a> Batch<'a> {
     fn put(&mut self, slot: &OmniReservation<'_>, payload: &[u8]) -> Result<(), StoreError> {
         let (id, extent) = (slot.id().get(), slot.extent());
         let generation = self.engine.draw_generation();
-        let (mut put, bytes) = object::encode(id, generation, payload, layout_of(extent));
         let offset = extent.offset.get();
         if offset != self.begin + self.bytes.len() as u64 || self.bytes.len() >= AT_ONCE {
             self.write()?;
             self.begin = offset;
         }
         let begin = self.bytes.len();
-        self.bytes.extend(bytes);
+        let layout = layout_of(extent);
+        let mut put = object::encode_to(&mut self.bytes, id, generation, payload, layout);
         // Up to the next slot: what is behind an object in its slot is nobody's.
         self.bytes.resize(begin + extent.len.get() as usize, 0);
         put.synced = put.len > SYNCED_FIRST;
         self.needs_sync |= put.synced;
-        match self.engine.put_change(put, extent) {
-            Change::Put(one) => self.puts.extend(one),
-            large => self.large.push(large),
+        match self.engine.large_change(put, slot) {
+            Some(large) => self.large.push(large),
+            None => self.puts.push(put),
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::sync::Arc;
 
+use super::format::Area;
 use crate::sync::lock::{Condition, Mutex};
 
 /// A medium that keeps bytes at offsets, as a file does.
@@ -111,6 +112,21 @@ pub(super) trait DiskExt: Disk {
 }
 
 impl<D: Disk + ?Sized> DiskExt for D {}
+
+/// So much is copied at once.
+const COPIED: u64 = 1 << 20;
+
+/// Copies a part of a medium to where it is to be, there or on another one.
+pub(super) fn copy(from: &dyn Disk, area: Area, to: &dyn Disk, offset: u64) -> io::Result<()> {
+    let mut at = 0;
+    while at < area.len {
+        let part = (area.len - at).min(COPIED);
+        let bytes = from.read_vec_at(part as usize, area.offset + at)?;
+        to.write_all_at(&bytes, offset + at)?;
+        at += part;
+    }
+    Ok(())
+}
 
 /// A medium that is synced by one at a time, and by nobody after a sync that failed.
 ///

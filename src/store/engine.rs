@@ -15,13 +15,15 @@
 //! # Checked by
 //! `loom-tests/store_engine.rs`; `tests/store.rs`, `tests/store_crash.rs`, `tests/store_kill.rs`.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::care::StoreStats;
-use super::disk::{Disk, DiskExt};
+use super::disk::{Disk, DiskExt, copy};
 use super::error::StoreError;
 use super::format::record::{Change, Put};
 use super::format::slot::{HEADER, Layout, MAX_LEN};
@@ -67,7 +69,7 @@ pub(super) enum Later {
 }
 
 /// Content that belongs into a slot; none where it is damaged.
-pub(super) type Overlaid = (Put, Option<Vec<u8>>);
+pub(super) type Overlaid = (Put, Option<Bytes>);
 
 /// One open store.
 pub(super) struct Engine {
@@ -93,7 +95,7 @@ pub(super) struct Engine {
     pub(super) durability: Durability,
     pub(super) on_allocate: Option<Callback>,
     /// Contents that belong into their slots, of a store that is only read.
-    pub(super) overlay: Option<Vec<Overlaid>>,
+    pub(super) overlay: Option<HashMap<u64, Overlaid>>,
 }
 
 /// Somebody changes an object.
@@ -115,24 +117,20 @@ impl Drop for Changing<'_> {
     }
 }
 
+/// Somebody reads an object.
+pub(super) struct Reading<'a> {
+    engine: &'a Engine,
+    id: ObjectId,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.engine.end_read(self.id);
+    }
+}
+
 impl Engine {
     // ---------------------------------------------------------------- what others need
-
-    pub(super) fn allocator(&self) -> &OmniBlockAllocator {
-        &self.allocator
-    }
-
-    pub(super) fn disk(&self) -> &dyn Disk {
-        &*self.disk
-    }
-
-    pub(super) fn durability(&self) -> Durability {
-        self.durability
-    }
-
-    pub(super) fn opened(&self) -> &Open {
-        &self.open
-    }
 
     pub(super) fn is_read_only(&self) -> bool {
         self.overlay.is_some()
@@ -165,6 +163,12 @@ impl Engine {
     pub(super) fn locate(&self, id: ObjectId, guard: &Guard) -> Result<Extent, StoreError> {
         let located = self.allocator.locate_in(id, guard);
         located.map_err(|error| unlocated(id, error))
+    }
+
+    /// Waits for an overwrite of the object, and keeps others from it.
+    pub(super) fn read(&self, id: ObjectId) -> Reading<'_> {
+        self.open.read(id);
+        Reading { engine: self, id }
     }
 
     pub(super) fn change(&self, id: ObjectId, how: How) -> Changing<'_> {
@@ -226,7 +230,8 @@ impl Engine {
         };
         done.map_err(|failed| StoreError::Io(failed.0))?;
         self.settle();
-        self.checkpoint_by_and_by()
+        self.checkpoint_by_and_by();
+        Ok(())
     }
 
     /// Waits until everything so far is durable.
@@ -269,6 +274,7 @@ impl Engine {
     /// Nobody has the object open, whose record ends at `end` and is durable.
     fn reuse_after(&self, id: ObjectId, end: u64) {
         if self.allocator.is_single(id) {
+            self.space.forget_large();
             self.later.lock().push((end, Later::Object(id)));
             return;
         }
@@ -277,7 +283,7 @@ impl Engine {
         debug_assert_eq!(reclaimed, Ok(()));
     }
 
-    pub(super) fn settle_reader(&self, id: ObjectId) {
+    pub(super) fn end_read(&self, id: ObjectId) {
         if self.open.end_read(id) {
             self.reuse(id);
         }
@@ -325,8 +331,8 @@ impl Engine {
 
     /// Gives a slot back that nothing was put into.
     pub(super) fn give_up(&self, reservation: OmniReservation<'_>) {
-        if self.allocator.is_single(reservation.id()) {
-            self.space.forget_large(1);
+        if reservation.is_single() {
+            self.space.forget_large();
         }
         reservation.cancel();
     }
@@ -355,18 +361,21 @@ impl Engine {
         self.disk.sync_data().map_err(|error| self.fail(error))
     }
 
-    /// The record of a new object in this slot.
-    pub(super) fn put_change(&self, put: Put, slot: Extent) -> Change {
-        let id = ObjectId::new(put.id).expect("it was given out");
-        if !self.allocator.is_single(id) {
-            return Change::Put(vec![put]);
-        }
+    /// The record of a new object in a slot, where that is no slot of a class.
+    pub(super) fn large_change(&self, put: Put, slot: &OmniReservation<'_>) -> Option<Change> {
+        let extent = slot.extent();
         let large = catalog::Large {
             id: put.id,
-            offset: slot.offset.get(),
-            slot_size: slot.len.get(),
+            offset: extent.offset.get(),
+            slot_size: extent.len.get(),
         };
-        Change::PutLarge(put, large)
+        slot.is_single().then_some(Change::PutLarge(put, large))
+    }
+
+    /// The record of a new object in a slot.
+    pub(super) fn put_change(&self, put: Put, slot: &OmniReservation<'_>) -> Change {
+        let large = self.large_change(put, slot);
+        large.unwrap_or_else(|| Change::Put(vec![put]))
     }
 
     /// Makes an object visible whose record ends at `end`.
@@ -402,7 +411,7 @@ impl Engine {
             self.sync_data()?;
             put.synced = true;
         }
-        let end = self.append(&self.put_change(put, slot))?;
+        let end = self.append(&self.put_change(put, &reservation))?;
         Ok((self.publish(reservation, end, durability)?, generation))
     }
 
@@ -419,9 +428,6 @@ impl Engine {
             self.root.store(0, Relaxed);
         }
         drop((rooting, changing));
-        if self.allocator.is_single(id) {
-            self.space.forget_large(1);
-        }
         let mut freed = self.freed.lock();
         let at = freed.partition_point(|freed| freed.end <= end);
         freed.insert(at, Freed { end, id });
@@ -457,7 +463,8 @@ impl Engine {
         }
         drop(inside);
         self.settle();
-        self.checkpoint_by_and_by()
+        self.checkpoint_by_and_by();
+        Ok(())
     }
 
     /// New content that is in a scratch area already, as it is to stand in the slot; `taken` is all
@@ -473,11 +480,13 @@ impl Engine {
         self.log
             .sync(end)
             .map_err(|failed| StoreError::Io(failed.0))?;
-        copy(&*self.disk, scratch, slot.offset.get()).map_err(|error| self.fail(error))?;
+        let (disk, to) = (&*self.disk, slot.offset.get());
+        copy(disk, scratch, disk, to).map_err(|error| self.fail(error))?;
         drop(inside);
         self.later.lock().push((end, Later::Area(taken)));
         self.settle();
-        self.checkpoint_by_and_by()
+        self.checkpoint_by_and_by();
+        Ok(())
     }
 
     /// An area for new content that is too long for the journal.
@@ -527,7 +536,7 @@ impl Engine {
         let room = self.space.room_for_class(directory);
         room.map_err(|_| StoreError::NoSpace)?;
         let added = self.allocator.add_size_class(size);
-        added.map_err(|_| StoreError::Option("there is a class of this size, or too many are"))?;
+        added.map_err(|_| StoreError::Invalid("there is a class of this size, or too many are"))?;
         let end = self.append(&Change::Class(size.get()))?;
         self.commit(end, self.durability)
     }
@@ -549,9 +558,9 @@ impl Engine {
     }
 
     /// What the caller of `get` finds in place of the slot, in a store that is only read.
-    pub(super) fn overlay(&self, id: ObjectId) -> Result<Option<(&Put, &[u8])>, StoreError> {
-        let mut overlay = self.overlay.iter().flatten();
-        match overlay.find(|(put, _)| put.id == id.get()) {
+    pub(super) fn overlay(&self, id: ObjectId) -> Result<Option<(&Put, &Bytes)>, StoreError> {
+        let found = self.overlay.as_ref().and_then(|all| all.get(&id.get()));
+        match found {
             None => Ok(None),
             Some((_, None)) => Err(StoreError::Corrupt(id)),
             Some((put, Some(bytes))) => Ok(Some((put, bytes))),
@@ -569,10 +578,10 @@ impl Drop for Engine {
 /// Whether slots of this size hold objects.
 pub(super) fn check_class(size: ByteLen) -> Result<(), StoreError> {
     if size.get() < HEADER {
-        return Err(StoreError::Option("a slot has at least 16 bytes"));
+        return Err(StoreError::Invalid("a slot has at least 16 bytes"));
     }
     if Layout::slot_for(MAX_LEN).is_none_or(|most| size.get() > most) {
-        return Err(StoreError::Option("no object needs so large a slot"));
+        return Err(StoreError::Invalid("no object needs so large a slot"));
     }
     Ok(())
 }
@@ -596,15 +605,4 @@ fn unfreed(id: ObjectId, error: FreeError) -> StoreError {
         FreeError::Reserved => StoreError::NotWritten(id),
         _ => StoreError::Freed(id),
     }
-}
-
-pub(super) fn copy(disk: &dyn Disk, from: Area, to: u64) -> io::Result<()> {
-    let mut at = 0;
-    while at < from.len {
-        let part = (from.len - at).min(1 << 20);
-        let bytes = disk.read_vec_at(part as usize, from.offset + at)?;
-        disk.write_all_at(&bytes, to + at)?;
-        at += part;
-    }
-    Ok(())
 }

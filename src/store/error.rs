@@ -87,8 +87,8 @@ pub enum StoreError {
     Features(u32),
     /// The file is damaged.
     Damaged(Damage),
-    /// An option cannot be.
-    Option(&'static str),
+    /// What was asked for cannot be, for the reason that is told.
+    Invalid(&'static str),
     /// The id was never given out, or its range is gone.
     Unknown(ObjectId),
     /// The object was deleted, and its id not given out again.
@@ -132,7 +132,7 @@ impl fmt::Display for StoreError {
             Self::Version(version) => write!(f, "the file is of version {version}, not 1"),
             Self::Features(bits) => write!(f, "the file has unknown features {bits:#x}"),
             Self::Damaged(damage) => write!(f, "the file is damaged: {damage}"),
-            Self::Option(what) => f.write_str(what),
+            Self::Invalid(what) => f.write_str(what),
             Self::Unknown(id) => write!(f, "{id:?} was never given out"),
             Self::Freed(id) => write!(f, "{id:?} was deleted"),
             Self::NotWritten(id) => write!(f, "{id:?} is reserved, and not written yet"),

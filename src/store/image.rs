@@ -299,12 +299,11 @@ impl Image {
 
     /// How many bytes its catalog has.
     pub(super) fn catalog_len(&self) -> u64 {
-        catalog::size(
-            self.classes.len(),
-            self.ranges.len(),
-            self.large.len(),
-            self.pages.len(),
-        )
+        let classes = self.classes.len() as u64 * catalog::CLASS;
+        let ranges = self.ranges.len() as u64 * catalog::RANGE;
+        let large = self.large.len() as u64 * catalog::LARGE;
+        let pages = self.pages.len() as u64 * catalog::PAGE;
+        catalog::HEAD + classes + ranges + large + pages
     }
 
     // ---------------------------------------------------------------- what happens to it

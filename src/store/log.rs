@@ -238,12 +238,13 @@ impl Log {
         }
     }
 
-    fn write_ring(&self, bytes: &[u8], lsn: u64) -> io::Result<()> {
-        let at = lsn % self.ring.len;
-        let until_the_end = (self.ring.len - at).min(bytes.len() as u64) as usize;
-        let (first, second) = bytes.split_at(until_the_end);
-        self.disk.write_all_at(first, self.ring.offset + at)?;
-        self.disk.write_all_at(second, self.ring.offset)
+    fn write_ring(&self, mut bytes: &[u8], lsn: u64) -> io::Result<()> {
+        for area in self.ring.around(lsn, lsn + bytes.len() as u64) {
+            let (now, rest) = bytes.split_at(area.len as usize);
+            self.disk.write_all_at(now, area.offset)?;
+            bytes = rest;
+        }
+        Ok(())
     }
 
     /// Waits until all before `end` survives a loss of power, and with it all that was written to
@@ -376,12 +377,14 @@ impl<'a> Reader<'a> {
     }
 
     fn fill(&mut self, lsn: u64, len: u64) -> io::Result<()> {
-        let at = lsn % self.ring.len;
-        let first = (self.ring.len - at).min(len);
         self.chunk.resize(len as usize, 0);
         self.begin = lsn;
-        let (one, two) = self.chunk.split_at_mut(first as usize);
-        self.disk.read_exact_at(one, self.ring.offset + at)?;
-        self.disk.read_exact_at(two, self.ring.offset)
+        let mut rest = &mut self.chunk[..];
+        for area in self.ring.around(lsn, lsn + len) {
+            let (now, later) = rest.split_at_mut(area.len as usize);
+            self.disk.read_exact_at(now, area.offset)?;
+            rest = later;
+        }
+        Ok(())
     }
 }

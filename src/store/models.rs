@@ -172,11 +172,6 @@ impl Users {
         self.0.free(id)
     }
 
-    #[must_use]
-    pub fn wait_for_overwrite(&self, id: ObjectId) -> u64 {
-        self.0.wait_for_overwrite(id)
-    }
-
     /// How many objects are open.
     #[must_use]
     pub fn open(&self) -> usize {

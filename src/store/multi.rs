@@ -117,7 +117,7 @@ impl MultiStore {
     /// nothing has changed then. [`StoreError::Io`]: nobody knows, and the store is read-only.
     #[doc(alias = "NewObj")]
     pub fn put(&self, bytes: impl AsRef<[u8]>) -> Result<ObjectId, StoreError> {
-        self.put_with(bytes, self.engine.durability())
+        self.put_with(bytes, self.engine.durability)
     }
 
     /// As [`put`](Self::put), with another durability.
@@ -140,7 +140,7 @@ impl MultiStore {
         &self,
         bytes: impl AsRef<[u8]>,
     ) -> Result<(ObjectId, Generation), StoreError> {
-        let (id, generation) = self.engine.put(bytes.as_ref(), self.engine.durability())?;
+        let (id, generation) = self.engine.put(bytes.as_ref(), self.engine.durability)?;
         Ok((id, Generation(generation as u32)))
     }
 
@@ -181,34 +181,26 @@ impl MultiStore {
     fn read(&self, id: ObjectId) -> Result<(Generation, Bytes), StoreError> {
         let engine = &*self.engine;
         if let Some((put, bytes)) = engine.overlay(id)? {
-            return Ok((
-                Generation(put.generation as u32),
-                Bytes::copy_from_slice(bytes),
-            ));
+            return Ok((Generation(put.generation as u32), bytes.clone()));
         }
-        let mut before = None;
-        loop {
-            if let Some(found) = self.try_read(id)? {
-                return Ok(found);
-            }
-            // An overwrite was in the way, or it is damage: then the next look fails as well, and no
-            // overwrite has ended since.
-            let overwrites = engine.opened().wait_for_overwrite(id);
-            if before == Some(overwrites) {
-                return Err(StoreError::Corrupt(id));
-            }
-            before = Some(overwrites);
+        if let Some(found) = self.try_read(id)? {
+            return Ok(found);
         }
+        // An overwrite was in the way, or it is damage: once more, with overwrites kept out.
+        let reading = engine.read(id);
+        let found = self.try_read(id)?;
+        drop(reading);
+        found.ok_or(StoreError::Corrupt(id))
     }
 
     fn try_read(&self, id: ObjectId) -> Result<Option<(Generation, Bytes)>, StoreError> {
         let engine = &*self.engine;
-        let guard = engine.allocator().pin();
+        let guard = engine.allocator.pin();
         let slot = engine.locate(id, &guard)?;
         let len = slot.len.get() as usize;
         let mut small = [0; SMALL];
         if let Some(small) = small.get_mut(..len) {
-            engine.disk().read_exact_at(small, slot.offset.get())?;
+            engine.disk.read_exact_at(small, slot.offset.get())?;
             drop(guard);
             let found = object::decode(id.get(), small, layout_of(slot));
             return Ok(found.map(|(header, range)| {
@@ -216,7 +208,7 @@ impl MultiStore {
                 (Generation(header.generation), bytes)
             }));
         }
-        let bytes = engine.disk().read_vec_at(len, slot.offset.get())?;
+        let bytes = engine.disk.read_vec_at(len, slot.offset.get())?;
         drop(guard);
         let found = object::decode(id.get(), &bytes, layout_of(slot));
         Ok(found.map(|(header, range)| {
@@ -233,7 +225,7 @@ impl MultiStore {
     /// [`put`](Self::put).
     #[doc(alias = "DeleteObj")]
     pub fn delete(&self, id: ObjectId) -> Result<(), StoreError> {
-        self.delete_with(id, self.engine.durability())
+        self.delete_with(id, self.engine.durability)
     }
 
     /// As [`delete`](Self::delete), with another durability.
@@ -303,7 +295,7 @@ impl MultiStore {
     /// object changes by itself.
     ///
     /// # Errors
-    /// As [`overwrite`](Self::overwrite), before anything has changed; [`StoreError::Option`] if an
+    /// As [`overwrite`](Self::overwrite), before anything has changed; [`StoreError::Invalid`] if an
     /// object is named twice; [`StoreError::TooLarge`] if all together do not fit into a quarter of
     /// the journal.
     #[doc(alias = "WriteBatchedObjs")]
@@ -316,7 +308,7 @@ impl MultiStore {
             .collect();
         sorted.sort_by_key(|(id, _)| *id);
         if sorted.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-            return Err(StoreError::Option("a batch names an object once"));
+            return Err(StoreError::Invalid("a batch names an object once"));
         }
         let lens = sorted.iter().map(|(_, bytes)| bytes.len() as u64);
         let len = lens.map(Change::record_len_of_overwrite).sum();
@@ -418,13 +410,13 @@ impl MultiStore {
     /// As [`put`](Self::put). Where the records of so many do not fit into a quarter of the journal,
     /// those before the error may be there.
     pub fn put_many<B: AsRef<[u8]>>(&self, all: &[B]) -> Result<Vec<ObjectId>, StoreError> {
-        self.engine.put_many(all, self.engine.durability())
+        self.engine.put_many(all, self.engine.durability)
     }
 
     /// How many objects are open: those that have readers, or are being changed.
     #[must_use]
     pub fn open_objects(&self) -> usize {
-        self.engine.opened().len()
+        self.engine.open.len()
     }
 
     // ---------------------------------------------------------------- what there is
@@ -458,7 +450,7 @@ impl MultiStore {
     /// A guard for [`extent_in`](Self::extent_in); as long as it lives, no slot that it may have
     /// looked up is reused.
     pub fn pin(&self) -> Guard {
-        self.engine.allocator().pin()
+        self.engine.allocator.pin()
     }
 
     /// How many bytes an object has: one read of its slot's header, which is not verified.
@@ -470,10 +462,10 @@ impl MultiStore {
         if let Some((put, _)) = engine.overlay(id)? {
             return Ok(put.len);
         }
-        let guard = engine.allocator().pin();
+        let guard = engine.allocator.pin();
         let slot = engine.locate(id, &guard)?;
         let bytes = engine
-            .disk()
+            .disk
             .read_vec_at(HEADER as usize, slot.offset.get())?;
         let header = object::header_of(&bytes).expect("as many bytes as a header has");
         if header.len > layout_of(slot).capacity {
@@ -486,7 +478,7 @@ impl MultiStore {
     #[must_use]
     #[doc(alias = "GetObjectCount")]
     pub fn len(&self) -> u64 {
-        self.engine.allocator().len()
+        self.engine.allocator.len()
     }
 
     /// Whether there are none.
@@ -497,7 +489,7 @@ impl MultiStore {
 
     /// The ids of all objects, ascending. Those that come or go meanwhile may be among them.
     pub fn ids(&self) -> impl Iterator<Item = ObjectId> + '_ {
-        self.engine.allocator().iter()
+        self.engine.allocator.iter()
     }
 
     /// The object by which an application finds its own data again, if it has set one.
@@ -518,7 +510,7 @@ impl MultiStore {
     /// Adds a size of slots, a header of 16 bytes included.
     ///
     /// # Errors
-    /// [`StoreError::Option`] if there is one of this size, or too many, or it is too small; and as
+    /// [`StoreError::Invalid`] if there is one of this size, or too many, or it is too small; and as
     /// [`put`](Self::put).
     pub fn add_size_class(&self, size: ByteLen) -> Result<(), StoreError> {
         self.engine.add_class(size)
@@ -576,7 +568,7 @@ impl fmt::Debug for MultiStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MultiStore")
             .field("objects", &self.len())
-            .field("durability", &self.engine.durability())
+            .field("durability", &self.engine.durability)
             .field("read_only", &self.engine.is_read_only())
             .finish_non_exhaustive()
     }

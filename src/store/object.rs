@@ -4,7 +4,9 @@
 //! The tests below.
 
 use core::ops::Range;
+use std::io;
 
+use super::disk::{Disk, DiskExt};
 use super::format::checksum;
 use super::format::record::Put;
 use super::format::slot::{BLOCK, HEADER, Header, Layout, list_bytes};
@@ -42,13 +44,26 @@ pub(super) fn put_of(id: u64, generation: u64, header: Header) -> Put {
 
 /// What is written to a slot, from its beginning, for an object that fits.
 pub(super) fn encode(id: u64, generation: u64, payload: &[u8], layout: Layout) -> (Put, Vec<u8>) {
-    let (put, header, list) = describe(id, generation, payload);
     let mut bytes = Vec::with_capacity(layout.payload as usize + payload.len());
+    let put = encode_to(&mut bytes, id, generation, payload, layout);
+    (put, bytes)
+}
+
+/// As `encode`, behind what there is already.
+pub(super) fn encode_to(
+    bytes: &mut Vec<u8>,
+    id: u64,
+    generation: u64,
+    payload: &[u8],
+    layout: Layout,
+) -> Put {
+    let (put, header, list) = describe(id, generation, payload);
+    let begin = bytes.len();
     bytes.extend(header.to_bytes());
     bytes.extend(list_bytes(&list));
-    bytes.resize(layout.payload as usize, 0);
+    bytes.resize(begin + layout.payload as usize, 0);
     bytes.extend(payload);
-    (put, bytes)
+    put
 }
 
 /// The header at the beginning of a slot.
@@ -85,6 +100,36 @@ pub(super) fn list_in<'a>(slot: &'a [u8], header: &Header, layout: Layout) -> Op
     } else {
         None
     }
+}
+
+/// Whether the object of this record stands at an offset of a disk, whole; read block by block.
+pub(super) fn verifies_at(
+    disk: &dyn Disk,
+    offset: u64,
+    put: &Put,
+    layout: Layout,
+) -> io::Result<bool> {
+    let front = layout.payload + put.len.min(BLOCK);
+    let front = disk.read_vec_at(front as usize, offset)?;
+    let Some(header) = header_of(&front).filter(|header| put.is(header)) else {
+        return Ok(false);
+    };
+    if !header.is_listed() {
+        return Ok(decode(put.id, &front, layout).is_some());
+    }
+    let list = list_in(&front, &header, layout);
+    let Some(list) = list.filter(|list| header.verifies(put.id, list)) else {
+        return Ok(false);
+    };
+    for (number, sum) in (0..).zip(list.chunks_exact(4)) {
+        let at = number * BLOCK;
+        let len = BLOCK.min(put.len - at);
+        let block = disk.read_vec_at(len as usize, offset + layout.payload + at)?;
+        if checksum(&[&block]).to_le_bytes() != sum {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn blocks_verify(payload: &[u8], list: &[u8]) -> bool {

@@ -50,10 +50,6 @@ impl Entry {
         self.readers == 0 && self.changing.is_none()
     }
 
-    fn is_unused(&self) -> bool {
-        self.is_idle() && self.waiting == 0
-    }
-
     fn is_free_for(&self, how: How) -> bool {
         self.changing.is_none() && (how == How::Delete || self.readers == 0)
     }
@@ -63,8 +59,6 @@ impl Entry {
 struct Shard {
     entries: Mutex<HashMap<ObjectId, Entry>>,
     changed: Condition,
-    /// How many overwrites ended.
-    overwrites: Mutex<u64>,
 }
 
 /// The objects that are open.
@@ -80,7 +74,6 @@ impl Open {
         let shard = |_| Shard {
             entries: Mutex::new(HashMap::new()),
             changed: Condition::new(),
-            overwrites: Mutex::new(0),
         };
         let shards = (0..SHARDS).map(shard).collect();
         Self { shards }
@@ -124,7 +117,6 @@ impl Open {
     /// The change is done. Whether the slot is the caller's to hand over (T2).
     #[must_use]
     pub(super) fn end_change(&self, id: ObjectId) -> bool {
-        *self.shard(id).overwrites.lock() += 1;
         self.leave(id, |entry| entry.changing = None)
     }
 
@@ -140,17 +132,6 @@ impl Open {
             }
             _ => true,
         }
-    }
-
-    /// Waits for an overwrite in progress; how many ended so far, of this object and others.
-    pub(super) fn wait_for_overwrite(&self, id: ObjectId) -> u64 {
-        let shard = self.shard(id);
-        let mut entries = wait_until(shard, id, |entry| entry.changing != Some(How::Overwrite));
-        if entries.get(&id).is_some_and(Entry::is_unused) {
-            entries.remove(&id);
-        }
-        drop(entries);
-        *shard.overwrites.lock()
     }
 
     fn leave(&self, id: ObjectId, leave: impl FnOnce(&mut Entry)) -> bool {

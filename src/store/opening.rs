@@ -3,12 +3,14 @@
 //! # Checked by
 //! `tests/store_crash.rs`; `tests/store.rs`.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use super::disk::{Disk, DiskExt, InTurn};
-use super::engine::{Callback, Engine, Overlaid, copy, random};
+use bytes::Bytes;
+
+use super::disk::{Disk, DiskExt, InTurn, copy};
+use super::engine::{Callback, Engine, Overlaid, random};
 use super::error::{Damage, StoreError};
 use super::format::Area;
 use super::format::slot::Layout;
@@ -102,9 +104,12 @@ impl Engine {
     /// Looks at a store and writes nothing.
     pub(super) fn open_read_only(disk: Arc<dyn Disk>) -> Result<Arc<Self>, StoreError> {
         let mut found = recover::look(&*disk)?;
-        let overlay = found.redo.iter();
-        let overlay = overlay.map(|redo| content_of(&*disk, &found.image, redo));
-        let overlay = overlay.collect::<Result<Vec<_>, _>>()?;
+        let contents = found.redo.iter();
+        let contents = contents.map(|redo| {
+            let (put, bytes) = content_of(&*disk, &found.image, redo)?;
+            Ok((put.id, (put, bytes)))
+        });
+        let overlay = contents.collect::<Result<HashMap<_, _>, StoreError>>()?;
         let allocator = allocator_of(&*disk, &mut found.image)?;
         let mut engine = Self::over(disk, found.image, allocator);
         engine.overlay = Some(overlay);
@@ -155,25 +160,19 @@ fn zero(disk: &dyn Disk, area: Area) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes an overwrite that is its slot's last word once more.
+/// Writes an overwrite that is its slot's last word once more. What is in a scratch area and
+/// damaged stays there: the slot may have it already.
 fn redo_in_place(disk: &dyn Disk, image: &Image, redo: &Redo) -> Result<(), StoreError> {
-    let (Redo::Bytes(put, _) | Redo::Scratch(put, _)) = redo;
-    let damage = StoreError::Damaged(Damage::Ids { first: put.id });
-    let slot = image.slot_of(put.id).ok_or(damage.clone())?;
+    let (slot, layout) = slot_of(image, redo)?;
     match redo {
         Redo::Bytes(put, payload) => {
-            let layout = Layout::of_slot(slot.len).ok_or(damage.clone())?;
-            if put.len > layout.capacity {
-                return Err(damage);
-            }
             let (_, bytes) = object::encode(put.id, put.generation, payload, layout);
             disk.write_all_at(&bytes, slot.offset)?;
         }
-        Redo::Scratch(_, area) => {
-            if area.len > slot.len || area.end().is_none_or(|end| end > disk.len().unwrap_or(0)) {
-                return Err(damage);
+        Redo::Scratch(put, area) => {
+            if object::verifies_at(disk, area.offset, put, layout)? {
+                copy(disk, *area, disk, slot.offset)?;
             }
-            copy(disk, *area, slot.offset)?;
         }
     }
     Ok(())
@@ -181,19 +180,28 @@ fn redo_in_place(disk: &dyn Disk, image: &Image, redo: &Redo) -> Result<(), Stor
 
 /// The content that an overwrite gives to its slot; what is in a scratch area is verified.
 fn content_of(disk: &dyn Disk, image: &Image, redo: &Redo) -> Result<Overlaid, StoreError> {
+    let (_, layout) = slot_of(image, redo)?;
     match redo {
-        Redo::Bytes(put, payload) => Ok((*put, Some(payload.clone()))),
+        Redo::Bytes(put, payload) => Ok((*put, Some(payload.clone().into()))),
         Redo::Scratch(put, area) => {
-            let damage = StoreError::Damaged(Damage::Ids { first: put.id });
-            let slot = image.slot_of(put.id).filter(|slot| area.len <= slot.len);
-            let layout = slot.and_then(|slot| Layout::of_slot(slot.len));
-            let layout = layout.ok_or(damage)?;
             let bytes = disk.read_vec_at(area.len as usize, area.offset)?;
             let found = object::decode(put.id, &bytes, layout);
-            let found = found.filter(|(header, _)| put.is(header));
-            Ok((*put, found.map(|(_, range)| bytes[range].to_vec())))
+            let range = found.and_then(|(header, range)| put.is(&header).then_some(range));
+            Ok((*put, range.map(|range| Bytes::from(bytes).slice(range))))
         }
     }
+}
+
+/// The slot that an overwrite goes to, if it fits.
+fn slot_of(image: &Image, redo: &Redo) -> Result<(Area, Layout), StoreError> {
+    let (put, len) = match redo {
+        Redo::Bytes(put, _) => (put, 0),
+        Redo::Scratch(put, area) => (put, area.len),
+    };
+    let slot = image.slot_of(put.id).filter(|slot| len <= slot.len);
+    let found = slot.and_then(|slot| Some((slot, Layout::of_slot(slot.len)?)));
+    let found = found.filter(|(_, layout)| put.len <= layout.capacity);
+    found.ok_or(StoreError::Damaged(Damage::Ids { first: put.id }))
 }
 
 /// An allocator with all that an image names.

@@ -107,12 +107,12 @@ impl StoreOptions {
     fn check(&self) -> Result<(), StoreError> {
         if !self.journal.is_multiple_of(4096) || !(JOURNALS.0..=JOURNALS.1).contains(&self.journal)
         {
-            return Err(StoreError::Option(
+            return Err(StoreError::Invalid(
                 "a journal has a multiple of 4096 bytes, from 64 KiB to 1 TiB",
             ));
         }
         if self.disk_operations == Some(0) {
-            return Err(StoreError::Option(
+            return Err(StoreError::Invalid(
                 "one disk operation at a time is the least",
             ));
         }
@@ -125,7 +125,7 @@ impl StoreOptions {
     /// The file comes to be whole: it is written under another name first, and synced.
     ///
     /// # Errors
-    /// [`StoreError::Exists`], [`StoreError::Option`], [`StoreError::NoSpace`], [`StoreError::Io`].
+    /// [`StoreError::Exists`], [`StoreError::Invalid`], [`StoreError::NoSpace`], [`StoreError::Io`].
     pub fn create(self, path: impl AsRef<Path>) -> Result<MultiStore, StoreError> {
         let path = path.as_ref();
         self.check()?;
@@ -175,7 +175,7 @@ impl StoreOptions {
     ///
     /// # Errors
     /// As [`open`](Self::open), but for the file's.
-    pub fn open_on_read_only(self, disk: Arc<dyn Disk>) -> Result<MultiStore, StoreError> {
+    pub fn open_read_only_on(self, disk: Arc<dyn Disk>) -> Result<MultiStore, StoreError> {
         Ok(MultiStore::over(Engine::open_read_only(disk)?))
     }
 
@@ -220,7 +220,7 @@ struct Temporary(PathBuf);
 impl Temporary {
     fn beside(path: &Path) -> Result<Self, StoreError> {
         let name = path.file_name();
-        let name = name.ok_or(StoreError::Option("a store's path names a file"))?;
+        let name = name.ok_or(StoreError::Invalid("a store's path names a file"))?;
         let mut name = name.to_os_string();
         name.push(format!(".{:016x}.new", super::engine::random()));
         Ok(Self(path.with_file_name(name)))

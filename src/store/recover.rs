@@ -14,7 +14,7 @@
 //! # Checked by
 //! `tests/store_crash.rs`; `tests/store_rot.rs`; `proptests/store_open.rs`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::disk::{Disk, DiskExt};
 use super::error::{Damage, StoreError};
@@ -63,8 +63,7 @@ pub(super) fn look(disk: &dyn Disk) -> Result<Found, StoreError> {
     let superblock = superblock_of(disk)?;
     let mut image = Image::load(disk, superblock)?;
     let (mut records, durable) = read_log(disk, &superblock)?;
-    let slots = slots_of(&image, &records);
-    let end = verified_end(disk, &slots, &records, durable)?;
+    let end = verified_end(disk, &image, &records, durable)?;
     records.truncate(end);
     for record in &records {
         image.apply(disk, &record.change)?;
@@ -163,29 +162,17 @@ fn read_log(disk: &dyn Disk, superblock: &Superblock) -> Result<(Vec<Record>, u6
     Ok((records, durable))
 }
 
-/// Where the slots are that records name, by their ids.
-fn slots_of(image: &Image, records: &[Record]) -> HashMap<u64, Area> {
-    let mut slots = HashMap::new();
+/// An image that knows all slots that records name, too.
+fn with_slots_of(image: &Image, records: &[Record]) -> Image {
     let mut image = image.with_no_pages();
     for record in records {
         match &record.change {
-            Change::Put(puts) => {
-                for put in puts {
-                    slots.extend(image.slot_of(put.id).map(|area| (put.id, area)));
-                }
-            }
-            Change::PutLarge(put, large) => {
-                let area = Area {
-                    offset: large.offset,
-                    len: large.slot_size,
-                };
-                slots.insert(put.id, area);
-            }
+            Change::PutLarge(_, large) => drop(image.large.insert(large.id, *large)),
             Change::Range(range) => drop(image.ranges.insert(range.first_id, *range)),
             _ => {}
         }
     }
-    slots
+    image
 }
 
 /// What a record says last of an id.
@@ -220,52 +207,66 @@ fn last_words(records: &[Record]) -> HashMap<u64, Word<'_>> {
 /// again until nothing changes.
 fn verified_end(
     disk: &dyn Disk,
-    slots: &HashMap<u64, Area>,
+    image: &Image,
     records: &[Record],
     durable: u64,
 ) -> Result<usize, StoreError> {
+    let image = with_slots_of(image, records);
+    let unsure = |word: &Word<'_>| records[word.at].lsn + records[word.at].len > durable;
+    let mut good = HashSet::new();
     let mut end = records.len();
-    let mut good = HashMap::new();
     loop {
         let words = last_words(&records[..end]);
-        let unsure = |word: &Word<'_>| records[word.at].lsn + records[word.at].len > durable;
-        let asked = words
-            .values()
-            .filter(|word| unsure(word))
-            .filter_map(|word| {
-                let put = word.put.filter(|put| !put.synced)?;
-                Some((word.at, *put, slots.get(&put.id).copied()))
-            });
-        let asked: Vec<_> = asked
-            .filter(|(at, put, _)| !good.contains_key(&(*at, put.id)))
-            .collect();
-        let Some(first_bad) = first_bad(disk, asked, &mut good)? else {
+        let words = words.into_values().filter(unsure);
+        let asked = words.filter_map(|word| Some((word.at, word.put.filter(|put| !put.synced)?)));
+        let asked = asked.filter(|(at, put)| !good.contains(&(*at, put.id)));
+        let asked = asked.map(|(at, put)| Asked {
+            at,
+            put,
+            slot: image.slot_of(put.id),
+        });
+        let mut asked: Vec<_> = asked.collect();
+        asked.sort_unstable_by_key(|asked| asked.slot.map(|slot| slot.offset));
+        let bad = bad_among(disk, &asked)?;
+        let Some(first) = bad.iter().map(|asked| asked.at).min() else {
             return Ok(end);
         };
-        end = first_bad;
+        let bad: HashSet<_> = bad.into_iter().map(Asked::name).collect();
+        good.extend(
+            asked
+                .iter()
+                .map(Asked::name)
+                .filter(|name| !bad.contains(name)),
+        );
+        end = first;
     }
 }
 
-type Asked = (usize, Put, Option<Area>);
+/// A put whose bytes are looked for in its slot.
+struct Asked<'a> {
+    at: usize,
+    put: &'a Put,
+    slot: Option<Area>,
+}
 
-/// The first record with a put whose bytes are not there; the others are noted.
-fn first_bad(
+impl Asked<'_> {
+    /// Which record, and which of its objects.
+    fn name(&self) -> (usize, u64) {
+        (self.at, self.put.id)
+    }
+}
+
+/// Those whose bytes are not there; all are in the order of their slots.
+fn bad_among<'a>(
     disk: &dyn Disk,
-    mut asked: Vec<Asked>,
-    good: &mut HashMap<(usize, u64), ()>,
-) -> Result<Option<usize>, StoreError> {
-    asked.sort_unstable_by_key(|(_, _, area)| area.map(|area| area.offset));
+    asked: &'a [Asked<'a>],
+) -> Result<Vec<&'a Asked<'a>>, StoreError> {
     let mut window = Window::new(disk);
-    let mut bad: Option<usize> = None;
-    for (at, put, area) in asked {
-        let verifies = match area {
-            Some(area) => window.holds(&put, area)?,
-            None => false,
-        };
-        if verifies {
-            good.insert((at, put.id), ());
-        } else {
-            bad = Some(bad.map_or(at, |bad| bad.min(at)));
+    let mut bad = Vec::new();
+    for one in asked {
+        let holds = one.slot.map(|slot| window.holds(one.put, slot));
+        if !holds.unwrap_or(Ok(false))? {
+            bad.push(one);
         }
     }
     Ok(bad)
@@ -320,6 +321,15 @@ impl<'a> Window<'a> {
 
 /// The overwrites that are their slots' last words.
 fn redo(records: Vec<Record>) -> Vec<Redo> {
+    let overwrites = |record: &Record| {
+        matches!(
+            record.change,
+            Change::Overwrite(_) | Change::FromScratch(..)
+        )
+    };
+    if !records.iter().any(overwrites) {
+        return Vec::new();
+    }
     let words = last_words(&records);
     let last: HashMap<u64, usize> = words.into_iter().map(|(id, word)| (id, word.at)).collect();
     let mut all = Vec::new();

@@ -86,15 +86,15 @@ impl Space {
         }
         Some(match error {
             AllocError::Space(SpaceError::TooLarge) => {
-                StoreError::Option("an object that large has no place in the file")
+                StoreError::Invalid("an object that large has no place in the file")
             }
             _ => StoreError::NoSpace,
         })
     }
 
     /// A large object is gone from the catalog.
-    pub(super) fn forget_large(&self, n: u64) {
-        self.meta.lock().catalog_len -= n * (catalog::size(0, 0, 1, 0) - catalog::size(0, 0, 0, 0));
+    pub(super) fn forget_large(&self) {
+        self.meta.lock().catalog_len -= catalog::LARGE;
     }
 
     /// Takes an area that nothing is in yet.
@@ -153,9 +153,8 @@ impl Space {
             let pair = 2 * page::SIZE as u64;
             let area = self.take(directory, PAGES_AT_ONCE * pair)?;
             let pages = area.len / pair;
-            let more = pages * (catalog::size(0, 0, 0, 1) - catalog::size(0, 0, 0, 0));
             let catalog_len = meta.catalog_len;
-            let grown = self.more_catalog(directory, meta, more);
+            let grown = self.more_catalog(directory, meta, pages * catalog::PAGE);
             let grown = grown.and_then(|()| self.append(&Change::Pages(area)));
             grown.inspect_err(|_| {
                 meta.catalog_len = catalog_len;
@@ -170,8 +169,7 @@ impl Space {
 
     /// Room in the catalog for one more class.
     pub(super) fn room_for_class(&self, directory: &Directory) -> Result<(), Refusal> {
-        let more = catalog::size(1, 0, 0, 0) - catalog::size(0, 0, 0, 0);
-        self.more_catalog(directory, &mut self.meta.lock(), more)
+        self.more_catalog(directory, &mut self.meta.lock(), catalog::CLASS)
     }
 
     fn add_range(&self, directory: &Directory, ids: IdRange, span: &Span) -> Result<(), Refusal> {
@@ -180,7 +178,6 @@ impl Space {
         let used = meta.used;
         let word = self.more_words(directory, &mut meta, ids.len().div_ceil(64))?;
         let catalog_len = meta.catalog_len;
-        let more = catalog::size(0, 1, 0, 0) - catalog::size(0, 0, 0, 0);
         let range = Range {
             first_id: ids.first().get(),
             offset: span.first_offset.get(),
@@ -192,21 +189,21 @@ impl Space {
             offset: range.offset,
             len: range.slot_size * u64::from(slots),
         };
-        let added = self.more_catalog(directory, &mut meta, more);
+        let added = self.more_catalog(directory, &mut meta, catalog::RANGE);
         let added = added.and_then(|()| self.reserve(area));
         let added = added.and_then(|()| self.append(&Change::Range(range)));
         added.inspect_err(|_| (meta.used, meta.catalog_len) = (used, catalog_len))
     }
 
     fn add_large(&self, directory: &Directory, span: &Span) -> Result<(), Refusal> {
-        let more = catalog::size(0, 0, 1, 0) - catalog::size(0, 0, 0, 0);
         let mut meta = self.meta.lock();
-        self.more_catalog(directory, &mut meta, more)?;
+        self.more_catalog(directory, &mut meta, catalog::LARGE)?;
         let area = Area {
             offset: span.first_offset.get(),
             len: span.slot_size.get(),
         };
-        self.reserve(area).inspect_err(|_| meta.catalog_len -= more)
+        self.reserve(area)
+            .inspect_err(|_| meta.catalog_len -= catalog::LARGE)
     }
 
     /// Real blocks for a file that is just made: superblocks, journal, the first catalogs.
@@ -215,7 +212,8 @@ impl Space {
             offset: superblock::END,
             len: ring,
         };
-        let half = catalog::size(classes, 0, 0, 0).next_multiple_of(LEAST_CATALOG);
+        let half =
+            (catalog::HEAD + classes as u64 * catalog::CLASS).next_multiple_of(LEAST_CATALOG);
         let catalogs = Area {
             offset: journal.offset + ring,
             len: 2 * half,

@@ -106,7 +106,7 @@ impl ObjectWriter {
             Err(error) => return Err(error),
             Ok(_) => return Err(StoreError::Written(id)),
         }
-        let reservation = engine.allocator().resume(id);
+        let reservation = engine.allocator.resume(id);
         let slot = reservation.extent();
         reservation.keep();
         changing.keep();
@@ -118,12 +118,10 @@ impl ObjectWriter {
     /// For other content of an object.
     pub(super) fn over(engine: &Arc<Engine>, id: ObjectId) -> Result<Self, StoreError> {
         engine.check_writable()?;
-        engine.opened().read(id);
-        let found = engine
-            .slot(id)
-            .and_then(|slot| Ok((slot, header_at(engine, slot)?)));
-        engine.settle_reader(id);
-        let (slot, header) = found?;
+        let reading = engine.read(id);
+        let slot = engine.slot(id)?;
+        let header = header_at(engine, slot)?;
+        drop(reading);
         let scratch = engine.scratch(slot.len.get())?;
         let generation = header.generation;
         Ok(Self::new(
@@ -187,7 +185,7 @@ impl ObjectWriter {
     ///
     /// [`MultiStore::put`]: crate::MultiStore::put
     pub fn finish(self) -> Result<ObjectId, StoreError> {
-        let durability = self.engine.durability();
+        let durability = self.engine.durability;
         self.finish_with(durability)
     }
 
@@ -209,7 +207,7 @@ impl ObjectWriter {
         let header = self.write_rest()?;
         let target = self.target.take().expect("it is not done yet");
         let done = match &target {
-            Target::New { slot, .. } => self.publish(*slot, header, durability),
+            Target::New { .. } => self.publish(header, durability),
             Target::Over {
                 slot,
                 generation,
@@ -266,20 +264,22 @@ impl ObjectWriter {
         Ok(())
     }
 
-    fn publish(
-        &self,
-        slot: Extent,
-        header: Header,
-        durability: Durability,
-    ) -> Result<(), StoreError> {
+    fn publish(&self, header: Header, durability: Durability) -> Result<(), StoreError> {
         let engine = &self.engine;
         let mut put = object::put_of(self.id.get(), self.generation, header);
         if put.len > super::engine::SYNCED_FIRST {
             engine.sync_data()?;
             put.synced = true;
         }
-        let end = engine.append(&engine.put_change(put, slot))?;
-        engine.publish(engine.allocator().resume(self.id), end, durability)?;
+        let reservation = engine.allocator.resume(self.id);
+        let end = match engine.append(&engine.put_change(put, &reservation)) {
+            Ok(end) => end,
+            Err(error) => {
+                reservation.keep(); // it is given up with the writer
+                return Err(error);
+            }
+        };
+        engine.publish(reservation, end, durability)?;
         Ok(())
     }
 
@@ -329,7 +329,7 @@ impl Drop for ObjectWriter {
         match self.target.take() {
             // After a failure its record may be on the disk, and nobody may have the slot.
             Some(Target::New { .. }) if self.engine.check_writable().is_ok() => {
-                let reservation = self.engine.allocator().resume(self.id);
+                let reservation = self.engine.allocator.resume(self.id);
                 self.engine.give_up(reservation);
             }
             Some(Target::Over { scratch, .. }) if self.engine.check_writable().is_ok() => {
@@ -355,7 +355,7 @@ impl fmt::Debug for ObjectWriter {
 
 fn header_at(engine: &Engine, slot: Extent) -> Result<Header, StoreError> {
     let bytes = engine
-        .disk()
+        .disk
         .read_vec_at(HEADER as usize, slot.offset.get())?;
     Ok(object::header_of(&bytes).expect("as many bytes as a header has"))
 }
@@ -386,7 +386,7 @@ pub struct ObjectReader {
 
 impl ObjectReader {
     pub(super) fn open(engine: &Arc<Engine>, id: ObjectId) -> Result<Self, StoreError> {
-        engine.opened().read(id);
+        engine.open.read(id);
         // From here on it is counted, and its drop ends that.
         let mut reader = Self {
             engine: Arc::clone(engine),
@@ -404,7 +404,7 @@ impl ObjectReader {
     fn look(&mut self) -> Result<(), StoreError> {
         let (engine, id) = (&self.engine, self.id);
         if let Some((put, bytes)) = engine.overlay(id)? {
-            (self.len, self.content) = (put.len, Content::Whole(Bytes::copy_from_slice(bytes)));
+            (self.len, self.content) = (put.len, Content::Whole(bytes.clone()));
             return Ok(());
         }
         let corrupt = StoreError::Corrupt(id);
@@ -412,9 +412,7 @@ impl ObjectReader {
         let layout = layout_of(slot);
         // The header, the list, and what there is of a short object.
         let front = slot.len.get().min(layout.payload + BLOCK);
-        let front = engine
-            .disk()
-            .read_vec_at(front as usize, slot.offset.get())?;
+        let front = engine.disk.read_vec_at(front as usize, slot.offset.get())?;
         let header = object::header_of(&front).ok_or(corrupt.clone())?;
         if header.len > layout.capacity {
             return Err(corrupt);
@@ -469,7 +467,7 @@ impl ObjectReader {
         let len = BLOCK.min(self.len - number * BLOCK);
         self.block.resize(len as usize, 0);
         let at = begin + number * BLOCK;
-        self.engine.disk().read_exact_at(&mut self.block, at)?;
+        self.engine.disk.read_exact_at(&mut self.block, at)?;
         if list.get(number as usize) != Some(&checksum(&[&self.block])) {
             return Err(StoreError::Corrupt(self.id));
         }
@@ -509,7 +507,7 @@ impl Seek for ObjectReader {
 
 impl Drop for ObjectReader {
     fn drop(&mut self) {
-        self.engine.settle_reader(self.id);
+        self.engine.end_read(self.id);
     }
 }
 

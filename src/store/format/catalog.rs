@@ -132,13 +132,12 @@ struct RawLarge {
     slot_size: U64,
 }
 
-/// How many bytes a catalog of so many things has.
-pub(in crate::store) fn size(classes: usize, ranges: usize, large: usize, pages: usize) -> u64 {
-    let head = size_of::<RawHead>();
-    let ranges = ranges * size_of::<RawRange>();
-    let large = large * size_of::<RawLarge>();
-    (head + 8 * classes + ranges + large + 8 * pages) as u64
-}
+/// The bytes of a catalog of nothing, and how many more one has for each thing.
+pub(in crate::store) const HEAD: u64 = size_of::<RawHead>() as u64;
+pub(in crate::store) const CLASS: u64 = 8;
+pub(in crate::store) const RANGE: u64 = size_of::<RawRange>() as u64;
+pub(in crate::store) const LARGE: u64 = size_of::<RawLarge>() as u64;
+pub(in crate::store) const PAGE: u64 = 8;
 
 /// Takes `n` things off the front, if so many are there.
 fn take<'a, T>(bytes: &mut &'a [u8], n: usize) -> Option<&'a [T]>
@@ -254,7 +253,10 @@ mod tests {
             pages: vec![page(4096, Some(Which::Second)), page(12288, None)],
         };
         let bytes = catalog.to_bytes();
-        assert_eq!(bytes.len() as u64, size(2, 3, 1, 2));
+        assert_eq!(
+            bytes.len() as u64,
+            HEAD + 2 * CLASS + 3 * RANGE + LARGE + 2 * PAGE
+        );
         assert_eq!(Catalog::from_bytes(&bytes), Some(catalog));
         for len in 0..bytes.len() {
             assert_eq!(Catalog::from_bytes(&bytes[..len]), None, "{len} bytes");

@@ -29,6 +29,18 @@ impl Area {
     pub(super) fn end(self) -> Option<u64> {
         self.offset.checked_add(self.len)
     }
+
+    /// Where in this ring a part of the log is: one area, or one at its end and one at its
+    /// beginning.
+    pub(super) fn around(self, lsn: u64, end: u64) -> impl Iterator<Item = Self> {
+        let (at, len) = (lsn % self.len, end - lsn);
+        let first = len.min(self.len - at);
+        let [one, two] = [(at, first), (0, len - first)].map(|(at, len)| Self {
+            offset: self.offset + at,
+            len,
+        });
+        [one, two].into_iter().filter(|area| area.len > 0)
+    }
 }
 
 /// The checksum of several parts in a row.
