@@ -280,6 +280,17 @@ fn two_syncs_against_sync() {
     });
 }
 
+/// Each leader but the first lets the other come, who may be elsewhere by then.
+#[test]
+fn two_syncs_against_two_syncs() {
+    explore("log: two syncs/two syncs", Some(3), 1000, || {
+        let world = World::new(LONG, Fails::Never);
+        let other = with(&world, |world| world.put_durably(1) && world.put_durably(3));
+        assert!(world.put_durably(2) && world.put_durably(4));
+        assert!(other.join().unwrap());
+    });
+}
+
 #[test]
 fn syncs_3() {
     explore("log: sync/sync/sync", Some(3), 1500, || {
@@ -342,7 +353,7 @@ fn assert_failed(world: &World) {
 
 #[test]
 fn sync_that_fails_against_sync() {
-    explore("log: failing sync/sync", None, 500, || {
+    explore("log: failing sync/sync", None, 400, || {
         let world = World::new(LONG, Fails::FirstSync);
         let other = with(&world, |world| world.put_durably(1));
         assert!(!world.put_durably(2), "M4");

@@ -7,6 +7,8 @@
 //! ```
 //! An LSN is a position that only grows; its place in the ring is its remainder. Whoever commits
 //! becomes the leader of all that was appended before: it writes and syncs for those who wait.
+//! Those who were just served would always miss the next sync, for its leader is awake before them:
+//! it lets them run first, for as long as they come.
 //!
 //! # Invariants
 //! * L1  `released <= durable <= written <= next`, and `next - released` is at most the ring.
@@ -17,7 +19,7 @@
 //!
 //! # Progress
 //! `append` blocks on the log's lock for a copy of its record; `write` and `sync` on the disk, and
-//! on whoever leads.
+//! on whoever leads. A leader waits for nobody: it lets others run so often, and then goes on.
 //!
 //! # Checked by
 //! `loom-tests/store_log.rs` (L1 to L3); `tests/store_crash.rs`.
@@ -29,12 +31,16 @@ use std::sync::Arc;
 use super::disk::{Disk, DiskExt};
 use super::format::Area;
 use super::format::record::{self, Change, HEADER, Record};
-use crate::sync::lock::{Condition, Mutex, MutexGuard};
+use crate::sync::SMALL;
+use crate::sync::lock::{Condition, Mutex, MutexGuard, yield_now};
 
 /// A part of the ring that is kept for records that must not wait: one in so many bytes.
 const HEADROOM: u64 = 16;
 /// No record is longer: its length has 32 bits, and it is made in memory.
 const LONGEST: u64 = 1 << 30;
+/// So often a leader lets others run, and again for each one who comes, before it syncs without
+/// those who do not.
+const PATIENCE: usize = if SMALL { 1 } else { 16 };
 /// How much is read at once.
 const CHUNK: u64 = 1 << 20;
 
@@ -75,6 +81,10 @@ struct State {
     buffer: Vec<u8>,
     writing: bool,
     syncing: bool,
+    /// How many have come to wait for a sync since the last one began: a guess at who waits.
+    gathered: usize,
+    /// How many the last sync served, and how many came meanwhile: so many may come to the next.
+    crowd: usize,
     /// How many syncs there were.
     syncs: u64,
     failed: Option<Failed>,
@@ -86,8 +96,10 @@ pub(super) struct Log {
     ring: Area,
     salt: u64,
     state: Mutex<State>,
-    /// Something was written, synced, released, or failed.
-    changed: Condition,
+    /// Something was written, or failed.
+    wrote: Condition,
+    /// Something was synced, or failed.
+    synced: Condition,
 }
 
 impl Log {
@@ -101,16 +113,18 @@ impl Log {
             buffer: Vec::new(),
             writing: false,
             syncing: false,
+            gathered: 0,
+            crowd: 0,
             syncs: 0,
             failed: None,
         };
-        let (state, changed) = (Mutex::new(state), Condition::new());
         Self {
             disk,
             ring,
             salt,
-            state,
-            changed,
+            state: Mutex::new(state),
+            wrote: Condition::new(),
+            synced: Condition::new(),
         }
     }
 
@@ -169,7 +183,8 @@ impl Log {
     /// Refuses everything from now on.
     pub(super) fn fail(&self, failed: Failed) {
         self.state.lock().failed.get_or_insert(failed);
-        self.changed.notify_all();
+        self.wrote.notify_all();
+        self.synced.notify_all();
     }
 
     /// Forgets what is before `lsn`: a checkpoint has it.
@@ -198,7 +213,7 @@ impl Log {
                 return Ok(state);
             }
             state = if state.writing {
-                self.changed.wait(state)
+                self.wrote.wait(state)
             } else {
                 self.lead_write(state)
             };
@@ -218,7 +233,7 @@ impl Log {
             Err(error) => drop(state.failed.get_or_insert(error.into())),
         }
         self.recycle(&mut state, bytes);
-        self.changed.notify_all();
+        self.wrote.notify_all();
         state
     }
 
@@ -251,6 +266,7 @@ impl Log {
     /// the disk, elsewhere, before the record that ends there was appended.
     pub(super) fn sync(&self, end: u64) -> Result<(), Failed> {
         let mut state = self.state.lock();
+        state.gathered += 1;
         loop {
             if let Some(failed) = &state.failed {
                 return Err(failed.clone());
@@ -258,27 +274,45 @@ impl Log {
             if state.durable >= end {
                 return Ok(());
             }
-            state = if state.syncing {
-                self.changed.wait(state)
-            } else {
-                self.lead_sync(state)?
-            };
+            if !state.syncing {
+                return self.lead_sync(state);
+            }
+            state = self.synced.wait(state);
         }
     }
 
-    fn lead_sync<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-    ) -> Result<MutexGuard<'a, State>, Failed> {
+    /// Waits a little for those whom the last sync served, who would else miss this one.
+    fn gather<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let mut patience = PATIENCE;
+        while state.gathered < state.crowd && patience > 0 {
+            let before = state.gathered;
+            drop(state);
+            yield_now();
+            state = self.state.lock();
+            patience = if state.gathered > before {
+                PATIENCE
+            } else {
+                patience - 1
+            };
+        }
+        state
+    }
+
+    /// Syncs all that was appended so far, what the caller waits for too.
+    fn lead_sync(&self, mut state: MutexGuard<'_, State>) -> Result<(), Failed> {
         state.syncing = true;
+        let state = self.gather(state);
         let all = state.next;
-        let result = self.written(state, all).map(|state| {
+        let mut served = 0;
+        let result = self.written(state, all).map(|mut state| {
             let upto = state.written;
+            served = core::mem::take(&mut state.gathered);
             drop(state);
             self.at_the_disk(|| self.disk.sync_data()).map(|()| upto)
         });
         let mut state = self.state.lock();
         state.syncing = false;
+        state.crowd = served + state.gathered;
         let result = match result {
             Ok(Ok(upto)) => {
                 state.durable = upto;
@@ -288,8 +322,9 @@ impl Log {
             Ok(Err(error)) => Err(state.failed.get_or_insert(error.into()).clone()),
             Err(failed) => Err(failed),
         };
-        self.changed.notify_all();
-        result.map(|()| state)
+        drop(state);
+        self.synced.notify_all();
+        result
     }
 }
 

@@ -34,6 +34,17 @@ impl Condition {
     }
 }
 
+/// Lets others run, if there are any.
+#[cfg(feature = "store")]
+pub(crate) fn yield_now() {
+    #[cfg(all(loom, feature = "loom"))]
+    loom::thread::yield_now();
+    #[cfg(all(shuttle, feature = "shuttle", not(all(loom, feature = "loom"))))]
+    shuttle::thread::yield_now();
+    #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
+    std::thread::yield_now();
+}
+
 /// Mutual exclusion for writers; no lookup takes one.
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
