@@ -144,6 +144,26 @@ impl Class {
         blocks.find_map(|block| Some(block.id(block.take_run(n)?)))
     }
 
+    /// Reserves free slots of the blocks that there are, `most` of them or fewer, and hands those in a
+    /// row to `land` together; how many.
+    #[cfg(feature = "store")]
+    pub(crate) fn reserve_many(
+        &self,
+        directory: &Directory,
+        most: u64,
+        mut land: impl FnMut(&Block, SlotIndex, u32),
+    ) -> u64 {
+        let guard = directory.domain().pin();
+        let mut left = most;
+        for block in self.blocks.iter(None, &guard) {
+            if left == 0 {
+                break;
+            }
+            left -= block.reserve_many(left, |start, len| land(block, start, len));
+        }
+        most - left
+    }
+
     /// Adds a block of the most of `slots` slots that has room (half as many, and so on; `slots`
     /// are at least 1), unless somebody else added one since `seen`.
     pub(crate) fn grow(

@@ -45,5 +45,7 @@ pub use gaps::SpaceError;
 pub use omni::OmniBlockAllocator;
 pub use omni_build::OmniBuilder;
 pub use omni_handles::OmniReservation;
+#[cfg(feature = "store")]
+pub(crate) use omni_handles::OmniRun;
 pub use omni_live::OmniLiveIds;
 pub use snapshot::{AllocatorSnapshot, RangeSnapshot, RestoreError};

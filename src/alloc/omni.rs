@@ -50,7 +50,7 @@ impl Table {
 
     /// The class of the smallest slots that hold `len` bytes.
     #[inline]
-    fn fit(&self, len: ByteLen) -> Option<&Class> {
+    pub(super) fn fit(&self, len: ByteLen) -> Option<&Class> {
         let at = self
             .by_size
             .partition_point(|class| class.slot_size() < len);

@@ -86,6 +86,88 @@ impl Drop for OmniReservation<'_> {
     }
 }
 
+/// Slots in a row that are taken and that nobody finds yet; dropping them makes them free again.
+#[cfg(feature = "store")]
+#[must_use = "dropping them makes the slots free again"]
+pub(crate) struct OmniRun<'a> {
+    pub(super) owner: &'a OmniBlockAllocator,
+    pub(super) first: ObjectId,
+    /// The first one's bytes.
+    pub(super) extent: Extent,
+    pub(super) slots: u32,
+    pub(super) is_single: bool,
+}
+
+#[cfg(feature = "store")]
+impl OmniRun<'_> {
+    pub(crate) fn is_single(&self) -> bool {
+        self.is_single
+    }
+
+    /// The id and the bytes of each.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ObjectId, Extent)> + use<> {
+        let (first, Extent { offset, len }) = (self.first.get(), self.extent);
+        (0..u64::from(self.slots)).map(move |nth| {
+            let id = ObjectId::new(first + nth).unwrap_or(ObjectId::MAX); // slots of a block
+            let offset = crate::id::FileOffset::new(offset.get() + nth * len.get());
+            (id, Extent::new(offset, len))
+        })
+    }
+
+    /// Lets everybody find the objects, and all that was written before.
+    pub(crate) fn publish(self) {
+        let this = core::mem::ManuallyDrop::new(self);
+        this.with(|found, guard| {
+            if this.slots == 1 {
+                found.block.publish(found.slot);
+                this.owner.root().directory().mark_ended(found, guard);
+            } else {
+                found.block.publish_many(found.slot, this.slots);
+            }
+        });
+    }
+
+    /// Leaves the slots taken, each until `OmniBlockAllocator::resume`.
+    pub(crate) fn keep(self) {
+        core::mem::forget(self);
+    }
+
+    fn with<R>(&self, f: impl FnOnce(Found<'_>, &Guard) -> R) -> R {
+        let guard = self.owner.pin();
+        let found = self.owner.root().directory().find(self.first, &guard);
+        f(found.expect("a reserved slot keeps its range (H2)"), &guard)
+    }
+}
+
+#[cfg(feature = "store")]
+impl<'a> From<OmniReservation<'a>> for OmniRun<'a> {
+    fn from(one: OmniReservation<'a>) -> Self {
+        let one = core::mem::ManuallyDrop::new(one);
+        Self {
+            owner: one.owner,
+            first: one.id,
+            extent: one.extent,
+            slots: 1,
+            is_single: one.is_single,
+        }
+    }
+}
+
+#[cfg(feature = "store")]
+impl Drop for OmniRun<'_> {
+    fn drop(&mut self) {
+        self.with(|found, guard| {
+            if self.slots == 1 {
+                found.block.unmark(found.slot, Mark::Reserved);
+            } else {
+                found.block.cancel_many(found.slot, self.slots);
+            }
+            let class = self.owner.class_of(found);
+            self.owner.root().directory().emptied(class, found, guard);
+        });
+    }
+}
+
 /// Ids that are freed again unless they are taken out: a policy's panic leaves nothing behind.
 pub(super) struct Taken<'a> {
     pub(super) owner: &'a OmniBlockAllocator,

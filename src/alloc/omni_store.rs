@@ -1,5 +1,5 @@
 //! What a store asks of its allocator beside what users do: to be asked before room is put to use,
-//! to keep reservations, to take unused ranges out.
+//! to reserve many slots, to keep reservations, to take unused ranges out.
 //!
 //! # Checked by
 //! `tests/store.rs`, `tests/store_care.rs`, `tests/store_crash.rs`.
@@ -8,13 +8,40 @@ use std::sync::Arc;
 
 use super::directory::{NO_CLASS, Watch};
 use super::omni::OmniBlockAllocator;
-use super::omni_handles::OmniReservation;
-use crate::id::{Extent, ObjectId};
+use super::omni_handles::{OmniReservation, OmniRun};
+use crate::id::{ByteLen, Extent, ObjectId};
 
 impl OmniBlockAllocator {
     /// Has somebody asked before a range or large object is put to use, and keeps ranges.
     pub(crate) fn watch(&mut self, watch: Arc<dyn Watch>) {
         self.root_mut().directory_mut().watch(watch);
+    }
+
+    /// The size of the slots that a length goes to; nothing for large ones.
+    pub(crate) fn slot_size(&self, len: ByteLen) -> Option<ByteLen> {
+        self.table().fit(len).map(|class| class.slot_size())
+    }
+
+    /// Reserves slots of at least `len` bytes that there are, `most` of them or fewer, those in a row
+    /// as one; how many. Ranges do not grow for it: a slot that is reserved by itself sees to that.
+    pub(crate) fn reserve_many<'a>(
+        &'a self,
+        len: ByteLen,
+        most: u64,
+        all: &mut Vec<OmniRun<'a>>,
+    ) -> u64 {
+        let Some(class) = self.table().fit(len) else {
+            return 0;
+        };
+        class.reserve_many(self.root().directory(), most, |block, start, slots| {
+            all.push(OmniRun {
+                owner: self,
+                first: block.id(start),
+                extent: block.extent(start),
+                slots,
+                is_single: false,
+            });
+        })
     }
 
     /// Takes out all ranges without a taken slot, one unused range of each class too; their first ids

@@ -126,6 +126,40 @@ impl Cell {
         if rest.is_free() { Self::FREE } else { rest }
     }
 
+    /// The cells in which these slots of leaf word `word` are reserved, and nothing else.
+    #[cfg(feature = "store")]
+    pub(super) fn reserved(word: usize, slots: u64) -> impl Iterator<Item = Self> {
+        const MASK: u64 = (1 << WIDE) - 1;
+        let parts = (0..BITS).step_by(WIDE as usize);
+        let cells = parts.map(move |at| {
+            let key = (word as u64 * u64::from(BITS) + u64::from(at)) / u64::from(WIDE);
+            Self(key << KEY | slots >> at & MASK)
+        });
+        cells.filter(|cell| !cell.is_free())
+    }
+
+    /// Whether this cell, which is not free, speaks of the same slots as `other`, in the same way.
+    #[cfg(feature = "store")]
+    pub(super) fn is_like(self, other: Self) -> bool {
+        !self.is_free() && self.0 & !MARKS == other.0 & !MARKS
+    }
+
+    /// This cell, which is free or like `other`, with those marks besides.
+    #[cfg(feature = "store")]
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// This cell without the marks of `other`, if it is like that.
+    #[cfg(feature = "store")]
+    pub(super) fn but(self, other: Self) -> Self {
+        if !self.is_like(other) {
+            return self;
+        }
+        let rest = Self(self.0 & !(other.0 & MARKS));
+        if rest.is_free() { Self::FREE } else { rest }
+    }
+
     /// The slots of leaf word `word` that have a mark here.
     pub(super) fn taken(self, word: usize) -> u64 {
         let first = self.first_slot();
@@ -194,6 +228,32 @@ mod tests {
             let both = one.with(37, mark);
             assert_eq!((both.mark(36), both.mark(37)), (Some(mark), Some(mark)));
             assert_eq!(both.without(36, mark), Cell::of(37, mark));
+        }
+    }
+
+    #[cfg(feature = "store")]
+    #[test]
+    fn many_are_reserved_as_one_by_one() {
+        for word in [0, 1, 511] {
+            for slots in [1, 1 << 62, 3 << 31, u64::MAX >> 1, 0x5555 << 20] {
+                let cells: Vec<Cell> = Cell::reserved(word, slots).collect();
+                assert_eq!(
+                    cells.iter().fold(0, |all, cell| all | cell.taken(word)),
+                    slots
+                );
+                assert!(cells.len() <= 2);
+                for bit in (0..64).filter(|bit| slots >> bit & 1 == 1) {
+                    let slot = word as u32 * BITS + bit;
+                    let one = Cell::of(slot, Mark::Reserved);
+                    let cell = cells.iter().find(|cell| cell.is_like(one)).unwrap();
+                    assert_eq!(cell.mark(slot), Some(Mark::Reserved));
+                    assert_eq!(cell.but(one), cell.without(slot, Mark::Reserved));
+                    assert_eq!(cell.but(one).and(one), *cell);
+                    assert_eq!(cell.but(*cell), Cell::FREE);
+                    let hidden = Cell::of(slot, Mark::Hidden);
+                    assert_eq!(cell.but(hidden), *cell);
+                }
+            }
         }
     }
 

@@ -198,6 +198,59 @@ impl Marks {
         Ok(same.or(free))
     }
 
+    /// Reserves these slots of leaf word `word`, which have no mark, in a block of `words` leaf words.
+    #[cfg(feature = "store")]
+    pub(super) fn reserve(&self, word: usize, slots: u64, words: usize) {
+        for wanted in Cell::reserved(word, slots) {
+            while !self.try_reserve(word, wanted, words) {}
+        }
+    }
+
+    /// Sets the marks of `wanted`; whether nobody was in the way.
+    #[cfg(feature = "store")]
+    fn try_reserve(&self, word: usize, wanted: Cell, words: usize) -> bool {
+        let (mut same, mut free) = (None, None);
+        for cell in self.cells(word) {
+            // Relaxed: a proposal; the exchange decides.
+            let seen = Cell(cell.load(Relaxed));
+            if seen.is_like(wanted) {
+                same = Some((cell, seen));
+                break;
+            }
+            if seen.is_free() && free.is_none() {
+                free = Some((cell, seen));
+            }
+        }
+        let Some((cell, seen)) = same.or(free) else {
+            let head = &self.heads_or_make(words)[word / GROUP];
+            head.append(Box::new(Chunk::new(wanted)));
+            return true;
+        };
+        // Relaxed, both: as in `set`, for one who takes slots.
+        cell.compare_exchange(seen.0, seen.and(wanted).0, Relaxed, Relaxed)
+            .is_ok()
+    }
+
+    /// Ends the reservations of these slots of leaf word `word`: all of them are ours.
+    #[cfg(feature = "store")]
+    pub(super) fn end_reserved(&self, word: usize, slots: u64) {
+        for ended in Cell::reserved(word, slots) {
+            for cell in self.cells(word) {
+                // Relaxed: a proposal; the exchange decides.
+                let mut seen = Cell(cell.load(Relaxed));
+                while seen.but(ended) != seen {
+                    let next = seen.but(ended);
+                    // Release [FREE] [SHOWN]: our looks and writes, and the live bits if we set them,
+                    // come before the marks' end. Relaxed on failure: a new guess.
+                    match cell.compare_exchange(seen.0, next.0, Release, Relaxed) {
+                        Ok(_) => break,
+                        Err(now) => seen = Cell(now),
+                    }
+                }
+            }
+        }
+    }
+
     /// Turns our own `Hiding` mark into `mark`: the live bit is gone, and by us.
     pub(super) fn settle(spot: Spot<'_>, place: Place, mark: Mark) {
         // Relaxed: a proposal; the exchange decides.

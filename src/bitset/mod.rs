@@ -11,6 +11,7 @@
 //! Marks     reserved, hidden and retired slots, sparse          (marks.rs, cell.rs, chain.rs)
 //! slots     take, reserve, publish, free, hide                                          (slots.rs)
 //! runs      many slots in a row                                                          (run.rs)
+//! many      reserved and published, a word at once                                      (many.rs)
 //! Cursors   where each thread goes on looking: hints                                  (cursor.rs)
 //! List      the blocks of one owner, linked through their heads                         (list.rs)
 //! ```
@@ -34,6 +35,8 @@ mod chain;
 mod cursor;
 mod leaf;
 mod list;
+#[cfg(feature = "store")]
+mod many;
 mod marks;
 mod parts;
 mod run;

@@ -57,14 +57,14 @@ impl Search {
 
 /// The slots of a run.
 #[derive(Clone, Copy)]
-struct Run {
-    start: u64,
-    len: u64,
+pub(super) struct Run {
+    pub(super) start: u64,
+    pub(super) len: u64,
 }
 
 impl Run {
     /// The leaf words of the run, and which slots of each, ascending.
-    fn pieces(self, parts: Parts) -> impl Iterator<Item = (usize, u64)> + Clone {
+    pub(super) fn pieces(self, parts: Parts) -> impl Iterator<Item = (usize, u64)> + Clone {
         let (start, end, bits) = (self.start, self.start + self.len, u64::from(BITS));
         let plain = (start / bits) as usize..=((end - 1) / bits) as usize;
         let plain = plain.map(move |word| {

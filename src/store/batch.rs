@@ -1,17 +1,97 @@
-//! Many objects put at once: in the order of their slots, neighbours in one write.
+//! Many objects put at once: slots in rows, neighbours in one write, one record.
 //!
 //! # Checked by
-//! `tests/store_stream.rs`; `tests/store_crash.rs`.
+//! `tests/store_stream.rs`, `tests/store_batch.rs`; `tests/store_crash.rs`.
 
 use super::engine::{Engine, SYNCED_FIRST, layout_of};
 use super::error::StoreError;
 use super::format::record::{Change, Put};
+use super::format::slot::Layout;
 use super::object;
 use super::options::Durability;
-use crate::alloc::OmniReservation;
-use crate::id::ObjectId;
+use crate::alloc::OmniRun;
+use crate::id::{ByteLen, Extent, ObjectId};
+
+/// Slots that are reserved, and given back unless they are published or kept.
+pub(super) struct Reserved<'a> {
+    engine: &'a Engine,
+    runs: Vec<OmniRun<'a>>,
+}
+
+impl Reserved<'_> {
+    /// Each slot: its id, its bytes, and whether it is of no class.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ObjectId, Extent, bool)> + '_ {
+        self.runs.iter().flat_map(|run| {
+            let is_single = run.is_single();
+            run.iter().map(move |(id, extent)| (id, extent, is_single))
+        })
+    }
+
+    /// Leaves them reserved.
+    pub(super) fn keep(mut self) {
+        self.runs.drain(..).for_each(OmniRun::keep);
+    }
+
+    fn publish(mut self) {
+        self.runs.drain(..).for_each(OmniRun::publish);
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        for run in self.runs.drain(..) {
+            if run.is_single() {
+                self.engine.space.forget_large();
+            }
+        }
+    }
+}
 
 impl Engine {
+    /// Slots for `n` objects of this length, or none.
+    pub(super) fn reserve_all(&self, len: u64, n: usize) -> Result<Reserved<'_>, StoreError> {
+        let mut all = self.reserve_none();
+        self.reserve_more(len, n, &mut all)?;
+        Ok(all)
+    }
+
+    fn reserve_none(&self) -> Reserved<'_> {
+        Reserved {
+            engine: self,
+            runs: Vec::new(),
+        }
+    }
+
+    /// Slots in rows, as far as there are some, and one by itself where ranges are to grow.
+    fn reserve_more<'a>(
+        &'a self,
+        len: u64,
+        n: usize,
+        all: &mut Reserved<'a>,
+    ) -> Result<(), StoreError> {
+        let slot = Layout::slot_for(len).map(ByteLen::new);
+        let mut left = n as u64;
+        while left > 0 {
+            if let Some(slot) = slot.filter(|_| left > 1) {
+                left -= self.allocator.reserve_many(slot, left, &mut all.runs);
+            }
+            if left > 0 {
+                all.runs.push(self.reserve(len)?.into());
+                left -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether objects of these lengths go to slots of one size.
+    fn are_alike(&self, one: u64, other: u64) -> bool {
+        let size = |len| {
+            let slot = Layout::slot_for(len).map(ByteLen::new);
+            slot.and_then(|slot| self.allocator.slot_size(slot))
+        };
+        one == other || size(one) == size(other) && size(one).is_some()
+    }
+
     pub(super) fn put_many<B: AsRef<[u8]>>(
         &self,
         all: &[B],
@@ -30,36 +110,57 @@ impl Engine {
         durability: Durability,
         ids: &mut Vec<ObjectId>,
     ) -> Result<(), StoreError> {
-        let reserved = self.reserve_all(all.iter().map(|bytes| bytes.as_ref().len() as u64))?;
-        let payloads = all.iter().map(AsRef::as_ref);
-        let reserved: Vec<(_, &[u8])> = reserved.into_iter().zip(payloads).collect();
-        let mut in_order: Vec<_> = reserved.iter().collect();
-        in_order.sort_unstable_by_key(|(reservation, _)| reservation.extent().offset);
-        let mut batch = Batch::new(self);
-        for (reservation, payload) in in_order {
-            batch.put(reservation, payload)?;
+        self.check_writable()?;
+        let len = |at: usize| all[at].as_ref().len() as u64;
+        let mut order: Vec<usize> = (0..all.len()).collect();
+        order.sort_by_key(|at| len(*at));
+        let mut reserved = self.reserve_none();
+        for alike in order.chunk_by(|one, other| self.are_alike(len(*one), len(*other))) {
+            let longest = len(alike[alike.len() - 1]);
+            self.reserve_more(longest, alike.len(), &mut reserved)?;
         }
-        let changes = batch.finish()?;
-        let mut end = 0;
-        for change in &changes {
-            end = self.append(change)?;
-        }
-        if let Err(error) = self.commit(end, durability) {
-            // Their records may be on the disk: nobody may have the slots.
-            reserved.into_iter().for_each(|(reservation, _)| {
-                reservation.keep();
-            });
-            return Err(error);
-        }
-        let published = reserved
-            .into_iter()
-            .map(|(reservation, _)| reservation.publish());
         let from = ids.len();
-        ids.extend(published);
+        let mut batch = Batch::new(self, all.len());
+        ids.resize(from + all.len(), ObjectId::MIN);
+        let done = order
+            .iter()
+            .zip(reserved.iter())
+            .try_for_each(|(at, slot)| {
+                ids[from + at] = slot.0;
+                batch.put(slot, all[*at].as_ref())
+            });
+        let done = done.and_then(|()| batch.finish());
+        let done = done.and_then(|changes| self.put_on_record(&changes, reserved, durability));
+        if done.is_err() {
+            ids.truncate(from);
+        }
+        done?;
         if let Some(call) = &self.on_allocate {
             ids[from..].iter().for_each(|id| call(*id));
         }
         Ok(())
+    }
+
+    /// Appends the records of objects, whose slots have their bytes, and publishes them.
+    fn put_on_record(
+        &self,
+        changes: &[Change],
+        reserved: Reserved<'_>,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let mut end = None;
+        let appended = changes.iter().try_for_each(|change| {
+            end = Some(self.append(change)?);
+            Ok(())
+        });
+        let done = appended.and_then(|()| end.map_or(Ok(()), |end| self.commit(end, durability)));
+        match done {
+            Ok(()) => reserved.publish(),
+            // Their records may be on the disk: nobody may have the slots.
+            Err(_) if end.is_some() => reserved.keep(),
+            Err(_) => drop(reserved),
+        }
+        done
     }
 }
 
@@ -69,6 +170,8 @@ struct Batch<'a> {
     bytes: Vec<u8>,
     /// Where in the file they begin.
     begin: u64,
+    /// The next one's generation.
+    generation: u64,
     puts: Vec<Put>,
     large: Vec<Change>,
     needs_sync: bool,
@@ -78,35 +181,38 @@ struct Batch<'a> {
 const AT_ONCE: usize = 1 << 20;
 
 impl<'a> Batch<'a> {
-    fn new(engine: &'a Engine) -> Self {
+    /// For `n` objects.
+    fn new(engine: &'a Engine, n: usize) -> Self {
         Self {
             engine,
             bytes: Vec::new(),
             begin: 0,
-            puts: Vec::new(),
+            generation: engine.draw_generations(n as u64),
+            puts: Vec::with_capacity(n),
             large: Vec::new(),
             needs_sync: false,
         }
     }
 
-    fn put(&mut self, slot: &OmniReservation<'_>, payload: &[u8]) -> Result<(), StoreError> {
-        let (id, extent) = (slot.id().get(), slot.extent());
-        let generation = self.engine.draw_generation();
+    fn put(&mut self, slot: (ObjectId, Extent, bool), payload: &[u8]) -> Result<(), StoreError> {
+        let (id, extent, is_single) = slot;
         let offset = extent.offset.get();
         if offset != self.begin + self.bytes.len() as u64 || self.bytes.len() >= AT_ONCE {
             self.write()?;
             self.begin = offset;
         }
         let begin = self.bytes.len();
-        let layout = layout_of(extent);
-        let mut put = object::encode_to(&mut self.bytes, id, generation, payload, layout);
+        let (generation, layout) = (self.generation, layout_of(extent));
+        self.generation += 1;
+        let mut put = object::encode_to(&mut self.bytes, id.get(), generation, payload, layout);
         // Up to the next slot: what is behind an object in its slot is nobody's.
         self.bytes.resize(begin + extent.len.get() as usize, 0);
         put.synced = put.len > SYNCED_FIRST;
         self.needs_sync |= put.synced;
-        match self.engine.large_change(put, slot) {
-            Some(large) => self.large.push(large),
-            None => self.puts.push(put),
+        if is_single {
+            self.large.push(self.engine.large_change(put, extent));
+        } else {
+            self.puts.push(put);
         }
         Ok(())
     }

@@ -155,8 +155,13 @@ impl Engine {
     }
 
     pub(super) fn draw_generation(&self) -> u64 {
-        // Relaxed: a number that nobody else has.
-        self.generations.fetch_add(1, Relaxed)
+        self.draw_generations(1)
+    }
+
+    /// Draws so many in a row; the first.
+    pub(super) fn draw_generations(&self, n: u64) -> u64 {
+        // Relaxed: numbers that nobody else has.
+        self.generations.fetch_add(n, Relaxed)
     }
 
     /// The slot of a live object.
@@ -311,24 +316,6 @@ impl Engine {
         }
     }
 
-    /// Slots for objects of these lengths, or none.
-    pub(super) fn reserve_all(
-        &self,
-        lens: impl Iterator<Item = u64>,
-    ) -> Result<Vec<OmniReservation<'_>>, StoreError> {
-        let mut all = Vec::new();
-        for len in lens {
-            match self.reserve(len) {
-                Ok(reservation) => all.push(reservation),
-                Err(error) => {
-                    all.into_iter().for_each(|one| self.give_up(one));
-                    return Err(error);
-                }
-            }
-        }
-        Ok(all)
-    }
-
     /// Gives a slot back that nothing was put into.
     pub(super) fn give_up(&self, reservation: OmniReservation<'_>) {
         if reservation.is_single() {
@@ -361,21 +348,22 @@ impl Engine {
         self.disk.sync_data().map_err(|error| self.fail(error))
     }
 
-    /// The record of a new object in a slot, where that is no slot of a class.
-    pub(super) fn large_change(&self, put: Put, slot: &OmniReservation<'_>) -> Option<Change> {
-        let extent = slot.extent();
+    /// The record of a new object in a slot that is of no class.
+    pub(super) fn large_change(&self, put: Put, extent: Extent) -> Change {
         let large = catalog::Large {
             id: put.id,
             offset: extent.offset.get(),
             slot_size: extent.len.get(),
         };
-        slot.is_single().then_some(Change::PutLarge(put, large))
+        Change::PutLarge(put, large)
     }
 
     /// The record of a new object in a slot.
     pub(super) fn put_change(&self, put: Put, slot: &OmniReservation<'_>) -> Change {
-        let large = self.large_change(put, slot);
-        large.unwrap_or_else(|| Change::Put(vec![put]))
+        if slot.is_single() {
+            return self.large_change(put, slot.extent());
+        }
+        Change::Put(vec![put])
     }
 
     /// Makes an object visible whose record ends at `end`.

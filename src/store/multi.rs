@@ -359,8 +359,10 @@ impl MultiStore {
             let (len, capacity) = (all, MAX_LEN);
             return Err(StoreError::TooLarge { len, capacity });
         }
-        let all = self.engine.reserve_all((0..n).map(|_| len))?;
-        Ok(all.into_iter().map(|reserved| reserved.keep()).collect())
+        let all = self.engine.reserve_all(len, n)?;
+        let ids = all.iter().map(|(id, _, _)| id).collect();
+        all.keep();
+        Ok(ids)
     }
 
     /// Writes the first content of an id that was reserved, as many bytes as its slot holds or
