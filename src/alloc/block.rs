@@ -396,6 +396,34 @@ impl BlockAllocator {
         self.block().revoke()
     }
 
+    /// Reserves `most` slots or fewer, as a store does; those in a row together; for the models.
+    #[cfg(all(loom, feature = "loom", feature = "store"))]
+    #[doc(hidden)]
+    pub fn reserve_many(&self, most: u64) -> Vec<IdRange> {
+        let mut all = Vec::new();
+        self.block().reserve_many(most, |start, len| {
+            let ids = IdRange::new(self.block().id(start), len.into());
+            all.push(ids.expect("slots of the block"));
+        });
+        all
+    }
+
+    /// Publishes such slots; for the models.
+    #[cfg(all(loom, feature = "loom", feature = "store"))]
+    #[doc(hidden)]
+    pub fn publish_many(&self, ids: IdRange) {
+        let start = self.slot(ids.first()).expect("it was reserved");
+        self.block().publish_many(start, ids.len() as u32);
+    }
+
+    /// Makes such slots free again; for the models.
+    #[cfg(all(loom, feature = "loom", feature = "store"))]
+    #[doc(hidden)]
+    pub fn cancel_many(&self, ids: IdRange) {
+        let start = self.slot(ids.first()).expect("it was reserved");
+        self.block().cancel_many(start, ids.len() as u32);
+    }
+
     // ---------------------------------------------------------------- helpers
 
     #[inline]
