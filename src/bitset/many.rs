@@ -15,7 +15,7 @@
 //! Lock-free: a lease is tried once, and a word of which another call has it is passed over.
 //!
 //! # Checked by
-//! `loom-tests/bitset.rs` (I2, I4, FREE, SHOWN, LIVE of many at once); `proptests/block.rs`.
+//! `loom-tests/bitset_many.rs` (N1; I2, I4, FREE, SHOWN, LIVE of many at once); `tests/store_batch.rs`.
 
 use super::block::Block;
 use super::run::Run;

@@ -20,18 +20,19 @@
 //!   cell): a word's mask is the union over the chain.
 //!
 //! # Edges
-//! | edge   | released by               | acquired by                        | what crosses                         |
-//! |--------|---------------------------|------------------------------------|--------------------------------------|
-//! | FREE   | `Marks::clear`            | `Marks::word`                      | the last looks and writes of before  |
-//! | SHOWN  | `Marks::clear` (publish)  | `Marks::word`, `Marks::find`        | the live bit that replaces the mark  |
-//! | HIDE   | `Marks::settle`           | `Marks::retire`                    | the live bit's fall                  |
+//! | edge   | released by                    | acquired by                   | what crosses                         |
+//! |--------|--------------------------------|-------------------------------|--------------------------------------|
+//! | FREE   | `Marks::clear`, `end_reserved` | `Marks::word`                 | the last looks and writes of before  |
+//! | SHOWN  | both (publish)                 | `Marks::word`, `Marks::find`  | the live bit that replaces the mark  |
+//! | HIDE   | `Marks::settle`                | `Marks::retire`               | the live bit's fall                  |
 //!
 //! # Progress
 //! `word` and `find` are wait-free: bounded by the chain, which is as long as it ever needed to be.
 //! The others are lock-free: their compare-exchange fails only where another one succeeded.
 //!
 //! # Checked by
-//! `loom-tests/bitset.rs` (M1 to M3, FREE, SHOWN), `loom-tests/block_epoch.rs` (HIDE); `proptests/block.rs`.
+//! `loom-tests/bitset.rs` (M1 to M3, FREE, SHOWN), `loom-tests/bitset_many.rs` (FREE, SHOWN),
+//! `loom-tests/block_epoch.rs` (HIDE); `proptests/block.rs`.
 
 use core::fmt;
 

@@ -69,6 +69,7 @@ impl Engine {
         n: usize,
         all: &mut Reserved<'a>,
     ) -> Result<(), StoreError> {
+        self.check_writable()?;
         let slot = Layout::slot_for(len).map(ByteLen::new);
         let mut left = n as u64;
         while left > 0 {
@@ -110,7 +111,6 @@ impl Engine {
         durability: Durability,
         ids: &mut Vec<ObjectId>,
     ) -> Result<(), StoreError> {
-        self.check_writable()?;
         let len = |at: usize| all[at].as_ref().len() as u64;
         let mut order: Vec<usize> = (0..all.len()).collect();
         order.sort_by_key(|at| len(*at));
