@@ -5,7 +5,7 @@
 //!           for two runs and with three threads: a sound loom takes two loads of one word for dependent, and a look
 //!           through the marks is five of them
 //! Shrunk    two slots a leaf word, every third in a word behind; 2 leaf words a summary word; 1 cell
-//!           a chunk, 2 words a chain; one round of a search. Most models begin *warm*: with a
+//!           a chunk, 2 or 3 words a chain; one round of a search. Most models begin *warm*: with a
 //!           cursor on the first word, and a chunk for marks
 //! Shows     in the table
 //! Blind to  load buffering; SeqCst accesses
@@ -502,8 +502,8 @@ fn a_cell_changes_hands() {
     explore("a cell changes hands", None, 400, || {
         let world = World::warm(4);
         world.fill();
-        // One slot of each of two words that share a chain.
-        let (one, two) = (id(1), id(4));
+        // One slot of each of two words that share a chain: the first, and the one behind.
+        let (one, two) = (id(1), id(3));
         world.slots.hide(one).unwrap();
         let guard = world.slots.pin();
         world.slots.reclaim(one, &guard).unwrap();

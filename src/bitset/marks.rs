@@ -3,12 +3,15 @@
 //!
 //! # Shape
 //! ```text
-//! groups ──> [head][head]..                one head for 16 leaf words; made at the first mark
+//! chains ──> [head][head]..                one head for 16 leaf words; made at the first mark
 //!              |
 //!              v
 //!            [cell x 7 | next] ──> [cell x 7 | next]      grows at its end, freed with the block
 //! cell: { kind | slot / cover | marks }                   no marks: anybody may take it
 //! ```
+//! Words in a row have chains of their own, and one chain has every 16th or 32nd word of a block: slots that
+//! are reserved in a row, as batches do, need few cells of each chain, and the next batch, elsewhere in
+//! the block, takes the same.
 //!
 //! # Invariants
 //! * M1  A mark stays in the cell in which it was set; it changes in place. So a scan of the chain
@@ -44,14 +47,15 @@ use crate::sync::cell::Canary;
 
 /// So many cells make a chunk of a cache line.
 const CELLS: usize = if SMALL { 1 } else { 7 };
-/// So many leaf words share a chain.
-const GROUP: usize = if SMALL { 2 } else { 16 };
+/// So many leaf words, or up to twice as many, share a chain.
+const SHARE: usize = if SMALL { 2 } else { 16 };
 
 /// The sparse masks of one block.
 #[derive(Debug)]
-pub(crate) struct Marks(Link<Groups>);
+pub(crate) struct Marks(Link<Chains>);
 
-struct Groups {
+/// A power of two of chains.
+struct Chains {
     heads: Box<[Link<Chunk>]>,
     born: Canary,
 }
@@ -85,6 +89,11 @@ impl Linked for Chunk {
     }
 }
 
+/// The chain of a leaf word.
+fn chain_of(heads: &[Link<Chunk>], word: usize) -> &Link<Chunk> {
+    &heads[word & (heads.len() - 1)]
+}
+
 /// The very cell that holds a mark.
 #[derive(Clone, Copy)]
 pub(super) struct Spot<'a>(&'a AtomicU64);
@@ -95,9 +104,9 @@ impl Marks {
     }
 
     fn heads(&self) -> Option<&[Link<Chunk>]> {
-        let groups = self.0.get()?;
-        groups.born.touch();
-        Some(&groups.heads)
+        let chains = self.0.get()?;
+        chains.born.touch();
+        Some(&chains.heads)
     }
 
     /// The heads, made for `words` leaf words if this is the first mark of all.
@@ -107,15 +116,16 @@ impl Marks {
                 return heads;
             }
             // Whoever loses the race frees its own, and finds the other's in the next round.
-            let heads = (0..words.div_ceil(GROUP)).map(|_| Link::new()).collect();
+            let chains = 1 << words.div_ceil(SHARE).ilog2();
+            let heads = (0..chains).map(|_| Link::new()).collect();
             let born = Canary::new();
-            drop(self.0.set(Box::new(Groups { heads, born })));
+            drop(self.0.set(Box::new(Chains { heads, born })));
         }
     }
 
     /// The cells that may hold marks of leaf word `word`.
     fn cells(&self, word: usize) -> impl Iterator<Item = &AtomicU64> {
-        let head = self.heads().map(|heads| &heads[word / GROUP]);
+        let head = self.heads().map(|heads| chain_of(heads, word));
         head.into_iter()
             .flat_map(Link::iter)
             .flat_map(|chunk| &chunk.cells)
@@ -157,7 +167,7 @@ impl Marks {
     ///
     /// A mark of the same kind that `slot` already has is handed back instead.
     pub(super) fn set(&self, place: Place, mark: Mark, words: usize) -> Result<Spot<'_>, Mark> {
-        let head = &self.heads_or_make(words)[place.word() / GROUP];
+        let head = chain_of(self.heads_or_make(words), place.word());
         loop {
             let Some((cell, seen)) = Self::room(head, place, mark)? else {
                 let chunk = head.append(Box::new(Chunk::new(Cell::of(place.number(), mark))));
@@ -267,7 +277,7 @@ impl Marks {
     }
 }
 
-impl Drop for Groups {
+impl Drop for Chains {
     fn drop(&mut self) {
         self.heads.iter_mut().for_each(Link::clear);
     }

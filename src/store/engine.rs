@@ -431,7 +431,7 @@ impl Engine {
         let mut freed = self.freed.lock();
         let at = freed.partition_point(|freed| freed.end <= end);
         freed.insert(at, Freed { end, id });
-        let many = freed.len() > MOST_FREES;
+        let many = freed.len() >= MOST_FREES;
         // Relaxed: see `settle`.
         self.frees.store(freed.len(), Relaxed);
         drop(freed);

@@ -35,8 +35,8 @@ use crate::sync::lock::{Condition, Mutex, MutexGuard};
 const HEADROOM: u64 = 16;
 /// No record is longer: its length has 32 bits, and it is made in memory.
 const LONGEST: u64 = 1 << 30;
-/// How much is read at once.
-const CHUNK: u64 = 1 << 20;
+/// How much is read at once, and how long a buffer is kept for the next records.
+const CHUNK: u64 = 1 << 16;
 
 /// Why a record was not appended; nothing has changed.
 #[derive(Clone, Debug)]
