@@ -255,7 +255,12 @@ impl Engine {
         let durable = self.log.durable();
         let mut freed = self.freed.lock();
         let n = freed.partition_point(|freed| freed.end <= durable);
-        let ready: Vec<Freed> = freed.drain(..n).collect();
+        // An empty queue keeps no room.
+        let ready = if n == freed.len() {
+            core::mem::take(&mut *freed)
+        } else {
+            freed.drain(..n).collect()
+        };
         // Relaxed: as above.
         self.frees.store(freed.len(), Relaxed);
         drop(freed);
