@@ -1,13 +1,10 @@
 //! Parts of the cache by themselves: for development.
 
-// The files are taken as they are, with the tests inside of them, and for an older compiler.
-#![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    clippy::manual_is_multiple_of
-)]
+#![allow(dead_code, unused_imports, unreachable_pub)] // the files are taken as they are
 
+#[path = "../src/cache/wheel/in_vec.rs"]
+#[allow(clippy::duplicate_mod)] // the tests that come with `wheel` name it too
+mod in_vec;
 #[path = "../src/cache/tick.rs"]
 mod tick;
 #[path = "../src/cache/wheel.rs"]
@@ -17,6 +14,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use in_vec::Entries;
 use mapless::ClockCache;
 use mapless::cache::{Clock, CoarseClock, ManualClock};
 use tick::{Moment, Tick};
@@ -44,39 +42,14 @@ fn counted_lookups(criterion: &mut Criterion) {
 
 const ENTRIES: u32 = 100_000;
 
-struct Entries {
-    links: Vec<Links>,
-    deadlines: Vec<Tick>,
+/// Each has a deadline up to `spread` ticks ahead.
+fn entries(spread: u64) -> Entries {
+    let ahead = |n: u64| 1 + n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % spread;
+    Entries::new((0..u64::from(ENTRIES)).map(|n| Tick::at(Moment::new(9 + ahead(n)))))
 }
 
-impl Timers for Entries {
-    fn links(&self, entry: u32) -> Links {
-        self.links[entry as usize]
-    }
-
-    fn set_links(&mut self, entry: u32, links: Links) {
-        self.links[entry as usize] = links;
-    }
-
-    fn deadline(&self, entry: u32) -> Tick {
-        self.deadlines[entry as usize]
-    }
-}
-
-impl Entries {
-    /// Each has a deadline up to `spread` ticks ahead.
-    fn new(spread: u64) -> Self {
-        let ahead = |n: u64| 1 + n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % spread;
-        let deadlines = (0..u64::from(ENTRIES)).map(|n| Tick::at(Moment::new(9 + ahead(n))));
-        Self {
-            links: vec![Links::NONE; ENTRIES as usize],
-            deadlines: deadlines.collect(),
-        }
-    }
-
-    fn schedule(&mut self, wheel: &mut Wheel) {
-        (0..ENTRIES).for_each(|entry| wheel.schedule(self, entry, Moment::new(9)));
-    }
+fn schedule(wheel: &mut Wheel, entries: &mut Entries) {
+    (0..ENTRIES).for_each(|entry| wheel.schedule(entries, entry, Moment::new(9)));
 }
 
 fn fire_all(wheel: &mut Wheel, entries: &mut Entries, spread: u64) {
@@ -93,15 +66,15 @@ fn fire_all(wheel: &mut Wheel, entries: &mut Entries, spread: u64) {
 /// 100,000 entries an iteration.
 fn wheels(criterion: &mut Criterion) {
     for spread in [1_000, 100_000, 10_000_000] {
-        let empty = || (Wheel::new(Moment::new(9)), Entries::new(spread));
+        let empty = || (Wheel::new(Moment::new(9)), entries(spread));
         let full = || {
             let (mut wheel, mut entries) = empty();
-            entries.schedule(&mut wheel);
+            schedule(&mut wheel, &mut entries);
             (wheel, entries)
         };
         criterion.bench_function(&format!("wheel, schedule, {spread} ticks"), |b| {
             let schedule = |(mut wheel, mut entries): (Wheel, Entries)| {
-                entries.schedule(&mut wheel);
+                schedule(&mut wheel, &mut entries);
                 (wheel, entries)
             };
             b.iter_batched(empty, schedule, BatchSize::LargeInput);

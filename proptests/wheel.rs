@@ -13,15 +13,18 @@
 
 #![allow(dead_code, unreachable_pub)] // the files are taken as they are
 
+#[path = "../src/cache/wheel/in_vec.rs"]
+#[allow(clippy::duplicate_mod)] // the tests that come with `wheel` name it too
+mod in_vec;
 #[path = "../src/cache/tick.rs"]
 mod tick;
 #[path = "../src/cache/wheel.rs"]
 mod wheel;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use in_vec::Entries;
 use quickcheck::{Arbitrary, Gen, quickcheck};
 use tick::{MAX_AHEAD, Moment, TICK, Tick};
 use wheel::{Links, Timers, Wheel};
@@ -72,27 +75,6 @@ impl Arbitrary for Op {
     }
 }
 
-struct Entries {
-    links: Vec<Links>,
-    deadlines: Vec<Tick>,
-    looks: Cell<usize>,
-}
-
-impl Timers for Entries {
-    fn links(&self, entry: u32) -> Links {
-        self.links[entry as usize]
-    }
-
-    fn set_links(&mut self, entry: u32, links: Links) {
-        self.links[entry as usize] = links;
-    }
-
-    fn deadline(&self, entry: u32) -> Tick {
-        self.looks.set(self.looks.get() + 1);
-        self.deadlines[entry as usize]
-    }
-}
-
 struct World {
     wheel: Wheel,
     entries: Entries,
@@ -105,11 +87,7 @@ struct World {
 impl World {
     fn new(start: u64) -> Self {
         let all = usize::from(ENTRIES);
-        let entries = Entries {
-            links: vec![Links::NONE; all],
-            deadlines: vec![Tick::NEVER; all],
-            looks: Cell::new(0),
-        };
+        let entries = Entries::new(vec![Tick::NEVER; all]);
         Self {
             wheel: Wheel::new(Moment::new(start)),
             entries,

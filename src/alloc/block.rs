@@ -296,8 +296,8 @@ impl BlockAllocator {
     /// [`LookupError::Unknown`] if the id is none of this allocator's.
     ///
     /// # Progress
-    /// Wait-free: bounded by the number of slots of its neighbourhood (1,024 slots) that ever were
-    /// reserved, hidden or retired at once.
+    /// Wait-free: bounded by how many slots ever were reserved, hidden or retired at once, of the 1,024
+    /// to 2,048 in the words that share their marks' memory with the slot's own.
     ///
     /// # Consistency
     /// A moment of the call.

@@ -15,7 +15,7 @@
 //! * D2  An extent goes back to the space when its block is removed, or after the epoch: once, and
 //!   whole (G5 of `gaps.rs`).
 //! * D3  Under the root's lock, `singles` holds exactly the blocks of one large object that are in
-//!   the index.
+//!   the index; or there is none, where ranges are kept: then large objects go by their ids alone.
 //!
 //! # Progress
 //! `find` is wait-free. Everything else blocks on the root's lock.
@@ -81,8 +81,8 @@ struct Root {
     limbo: Limbo<Gone>,
     /// The slots of all blocks in the index.
     slots: u64,
-    /// Where the large objects are that are no runs, for `free(extent)`.
-    singles: Singles,
+    /// Where the large objects are that are no runs, for `free(extent)` and `near`.
+    singles: Option<Singles>,
     /// Under loom what is freed stays, so that a late look is a race and not a crash.
     #[cfg(all(loom, feature = "loom"))]
     buried: Vec<BlockRef>,
@@ -114,7 +114,7 @@ impl Directory {
             align,
             limbo: Limbo::new(&domain),
             slots: 0,
-            singles: Singles::new(),
+            singles: Some(Singles::new()),
             #[cfg(all(loom, feature = "loom"))]
             buried: Vec::new(),
         };
@@ -126,10 +126,11 @@ impl Directory {
         }
     }
 
-    /// Has somebody asked from now on.
+    /// Has somebody asked from now on, who frees large objects by their ids alone (D3).
     #[cfg(feature = "store")]
     pub(crate) fn watch(&mut self, watch: Arc<dyn Watch>) {
         self.watch = Some(watch);
+        self.root.lock().singles = None;
     }
 
     /// Whether ranges are kept, and only given back where somebody says so.
@@ -265,7 +266,9 @@ impl Directory {
         let (wanted, extent) = self.room(&mut root, wanted)?;
         let ids = root.ids.issue(wanted.slots());
         let ids = ids.expect("there are ids for as many slots, or more");
-        root.singles.prefetch(extent.offset);
+        if let Some(singles) = &root.singles {
+            singles.prefetch(extent.offset);
+        }
         let span = Span {
             first_id: ids.first(),
             first_offset: extent.offset,
@@ -290,10 +293,12 @@ impl Directory {
         let span = *block.span();
         let handle = block.leak();
         root.slots += ids.len();
-        if is_single(&span) {
+        if is_single(&span)
+            && let Some(singles) = &mut root.singles
+        {
             // SAFETY: S1 `take_out` removes it here when it goes out of the index, and it is freed
             // later (D1), or by `drop`, after which nobody looks for it.
-            unsafe { root.singles.insert(handle) };
+            unsafe { singles.insert(handle) };
         }
         let placed = self.index.insert(ids, handle);
         placed.expect("ids are issued once (N1)");
@@ -337,8 +342,10 @@ impl Directory {
         self.index.remove(block.span().first_id)?;
         root.slots -= block.slots();
         let extent = whole(block);
-        if is_single(block.span()) {
-            root.singles.remove(handle);
+        if is_single(block.span())
+            && let Some(singles) = &mut root.singles
+        {
+            singles.remove(handle);
         }
         let mut bytes = size_of_val(block);
         match reuse {
@@ -464,14 +471,17 @@ impl Root {
     fn alloc(&mut self, wanted: Wanted) -> Result<Extent, SpaceError> {
         let len = wanted.slot_size.checked_mul(wanted.slots());
         let len = len.map_err(|_| SpaceError::TooLarge)?;
-        let near = wanted.near.and_then(|near| self.singles.find(near));
+        let near = wanted
+            .near
+            .and_then(|near| self.singles.as_ref()?.find(near));
         let near = near.map(|(_, extent)| extent);
         self.space.alloc(len, wanted.align.max(self.align), near)
     }
 
     /// The large object that has exactly this extent.
     fn single_at(&self, extent: Extent) -> Result<BlockRef, SpaceError> {
-        let found = self.singles.find(extent.offset);
+        let singles = self.singles.as_ref();
+        let found = singles.and_then(|singles| singles.find(extent.offset));
         let (handle, whole) = found.ok_or(SpaceError::NotLive)?;
         if whole.len != extent.len {
             return Err(SpaceError::WrongLen { live: whole.len });

@@ -110,7 +110,7 @@ impl Block {
         };
         let head = Head {
             span,
-            marks: Marks::new(),
+            marks: Marks::new(span.last.get()),
             grave: Canary::new(),
             next: AtomicU64::new(0),
         };

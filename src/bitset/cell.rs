@@ -6,14 +6,19 @@
 //! kind    slot / cover           marks
 //! 0       slot / 32              one bit a slot: reserved
 //! 1       slot / 16              31..16 and 15..0, two bits a slot: 01 hiding 10 hidden 11 retired
+//!
+//! 62      3..2     1          0
+//! 1       hidden   reserved   1                the only cell of a block of one slot: both kinds
 //! ```
-//! A cell without marks is free, whatever stands above them, and is written as 0.
+//! A cell without marks is free, whatever stands above them, and is written as 0. The only cell of a
+//! block of one slot stands in the block's head, where an odd word is no address (C2 of `chain.rs`).
 //!
 //! This file owns the bits of the word: nobody else shifts or masks them.
 //!
 //! # Checked by
 //! The unit tests below; `proptests/block.rs` through the whole.
 
+use super::chain::OWN;
 use crate::bitset::BITS;
 use crate::sync::SMALL;
 
@@ -24,6 +29,12 @@ const NARROW: u32 = if SMALL { BITS } else { 16 };
 const KIND: u64 = 1 << 63;
 const KEY: u32 = 32;
 const MARKS: u64 = (1 << KEY) - 1;
+/// The only cell of a block; no key comes so far up.
+const ONLY: u64 = 1 << 62;
+/// Where it has its marks.
+const ONLY_RESERVED: u32 = 1;
+const ONLY_HIDDEN: u32 = 2;
+const ONLY_MARKS: u64 = 0b111 << ONLY_RESERVED;
 
 /// Why a slot that is not live is not free either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +71,16 @@ impl Mark {
             (self.code() & 1) << at | (self.code() >> 1) << (at + 16)
         }
     }
+
+    /// The bits of this mark in the only cell.
+    fn only_bits(self) -> u64 {
+        let at = if self.is_reserved() {
+            ONLY_RESERVED
+        } else {
+            ONLY_HIDDEN
+        };
+        self.code() << at
+    }
 }
 
 /// A cell as it was read.
@@ -68,9 +89,29 @@ pub(super) struct Cell(pub(super) u64);
 
 impl Cell {
     pub(super) const FREE: Self = Self(0);
+    /// The only cell of a block of one slot, without marks.
+    pub(super) const ONLY: Self = Self(ONLY | OWN);
 
     pub(super) fn is_free(self) -> bool {
         self.0 & MARKS == 0
+    }
+
+    fn is_only(self) -> bool {
+        self.0 & ONLY != 0
+    }
+
+    /// The mark of the hidden kind in the only cell.
+    fn only_hidden(self) -> Option<Mark> {
+        match self.0 >> ONLY_HIDDEN & 3 {
+            0 => None,
+            1 => Some(Mark::Hiding),
+            2 => Some(Mark::Hidden),
+            _ => Some(Mark::Retired),
+        }
+    }
+
+    fn only_reserved(self) -> Option<Mark> {
+        (self.0 >> ONLY_RESERVED & 1 == 1).then_some(Mark::Reserved)
     }
 
     /// The cell with one mark.
@@ -94,11 +135,33 @@ impl Cell {
 
     /// Whether a mark of the kind of `mark` for `slot` belongs into this cell.
     pub(super) fn takes(self, slot: u32, mark: Mark) -> bool {
-        !self.is_free() && Self::of(slot, mark).0 & !MARKS == self.0 & !MARKS
+        self.is_only() || !self.is_free() && Self::of(slot, mark).0 & !MARKS == self.0 & !MARKS
     }
 
-    /// The mark of `slot` in this cell.
+    /// The mark of `slot` in this cell that is of the kind of `mark`; it must take that.
+    pub(super) fn mark_like(self, slot: u32, mark: Mark) -> Option<Mark> {
+        match (self.is_only(), mark.is_reserved()) {
+            (false, _) => self.mark(slot),
+            (true, true) => self.only_reserved(),
+            (true, false) => self.only_hidden(),
+        }
+    }
+
+    /// Whether `slot` has this very mark here.
+    pub(super) fn has(self, slot: u32, mark: Mark) -> bool {
+        if self.is_only() {
+            return self.mark_like(slot, mark) == Some(mark);
+        }
+        self.mark(slot) == Some(mark)
+    }
+
+    /// The mark of `slot` in this cell: of two, the one that is not `Hiding`, and `Reserved` last.
     pub(super) fn mark(self, slot: u32) -> Option<Mark> {
+        if self.is_only() {
+            let hidden = self.only_hidden();
+            let settled = hidden.filter(|mark| *mark != Mark::Hiding);
+            return settled.or(self.only_reserved()).or(hidden);
+        }
         let at = u64::from(slot).wrapping_sub(self.first_slot());
         if at >= u64::from(self.cover()) {
             return None;
@@ -115,13 +178,20 @@ impl Cell {
         }
     }
 
-    /// This cell with `mark` for `slot` besides; it must take it and have none for it.
+    /// This cell with `mark` for `slot` besides; it must take it, or be free, and have none of its kind
+    /// for it but one that `mark` comes after.
     pub(super) fn with(self, slot: u32, mark: Mark) -> Self {
+        if self.is_only() {
+            return Self(self.0 | mark.only_bits());
+        }
         Self(self.0 | Self::of(slot, mark).0)
     }
 
     /// This cell without the `mark` that `slot` has.
     pub(super) fn without(self, slot: u32, mark: Mark) -> Self {
+        if self.is_only() {
+            return Self(self.0 & !mark.only_bits());
+        }
         let rest = Self(self.0 & !mark.bits(slot % self.cover()));
         if rest.is_free() { Self::FREE } else { rest }
     }
@@ -162,6 +232,9 @@ impl Cell {
 
     /// The slots of leaf word `word` that have a mark here.
     pub(super) fn taken(self, word: usize) -> u64 {
+        if self.is_only() {
+            return u64::from(self.0 & ONLY_MARKS != 0); // the first slot, of the first word
+        }
         let first = self.first_slot();
         if first / u64::from(BITS) != word as u64 {
             return 0;
@@ -177,6 +250,9 @@ impl Cell {
 
     /// How many slots have a mark of the hidden kind here.
     pub(super) fn hidden(self) -> u64 {
+        if self.is_only() {
+            return u64::from(self.only_hidden().is_some());
+        }
         if self.is_wide() {
             return 0;
         }
@@ -254,6 +330,50 @@ mod tests {
                     assert_eq!(cell.but(hidden), *cell);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_only_cell_has_both_kinds() {
+        for hidden in [Mark::Hiding, Mark::Hidden, Mark::Retired] {
+            let (one, two) = (
+                Cell::ONLY.with(0, Mark::Reserved),
+                Cell::ONLY.with(0, hidden),
+            );
+            let both = one.with(0, hidden);
+            assert_eq!(both, two.with(0, Mark::Reserved));
+            for (cell, marks) in [
+                (Cell::ONLY, &[][..]),
+                (one, &[Mark::Reserved]),
+                (two, &[hidden]),
+                (both, &[Mark::Reserved, hidden]),
+            ] {
+                assert_eq!(cell.0 & OWN, OWN);
+                assert_eq!(cell.taken(0), u64::from(!marks.is_empty()));
+                assert_eq!(cell.hidden(), u64::from(marks.contains(&hidden)));
+                for mark in ALL {
+                    assert!(cell.takes(0, mark));
+                    assert_eq!(cell.has(0, mark), marks.contains(&mark));
+                }
+            }
+            let reserved_first = hidden == Mark::Hiding;
+            let seen = if reserved_first {
+                Mark::Reserved
+            } else {
+                hidden
+            };
+            assert_eq!(both.mark(0), Some(seen));
+            assert_eq!(both.without(0, Mark::Reserved), two);
+            assert_eq!(both.without(0, hidden), one);
+            assert_eq!(one.without(0, Mark::Reserved), Cell::ONLY);
+        }
+        let hidden = Cell::ONLY.with(0, Mark::Hidden);
+        assert_eq!(
+            hidden.with(0, Mark::Retired),
+            Cell::ONLY.with(0, Mark::Retired)
+        );
+        for slot in [0, 1 << 31, u32::MAX] {
+            assert!(ALL.iter().all(|mark| !Cell::of(slot, *mark).is_only()));
         }
     }
 

@@ -8,6 +8,8 @@
 //! # Invariants
 //! * C1  A link is 0, or the address of a `Box<T>` that the link owns; it changes once, from the
 //!   first to the second. So what it leads to lives as long as the link is borrowed.
+//! * C2  Or it is made odd, as no address of a `Box<T>` is, and stays so: then it leads nowhere, and its
+//!   word is its maker's.
 //!
 //! # Edges
 //! | edge  | released by  | acquired by | what crosses             |
@@ -32,6 +34,17 @@ use crate::sync::atomic::{AtomicU64, Ordering::*};
 /// Owns a `T` from the moment it is set.
 pub(crate) struct Link<T>(AtomicU64, PhantomData<Box<T>>);
 
+/// What a link's word is.
+pub(crate) enum Word<'a, T> {
+    Unset,
+    Leads(&'a T),
+    /// The maker's own (C2).
+    Own(&'a AtomicU64),
+}
+
+/// The bit by which a word is no address (C2).
+pub(crate) const OWN: u64 = 1;
+
 /// What stands in a list has a next one.
 pub(crate) trait Linked: Sized {
     fn next(&self) -> &Link<Self>;
@@ -44,18 +57,37 @@ impl<T> Link<T> {
         Self(AtomicU64::new(0), PhantomData)
     }
 
+    /// One that leads nowhere: its word is the maker's, who keeps it odd.
+    pub(crate) fn own(word: u64) -> Self {
+        const { assert!(align_of::<T>() > 1) };
+        debug_assert_eq!(word & OWN, OWN, "C2");
+        Self(AtomicU64::new(word), PhantomData)
+    }
+
     /// What it leads to, if it is set.
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
+        match self.look() {
+            Word::Leads(to) => Some(to),
+            Word::Unset | Word::Own(_) => None,
+        }
+    }
+
+    /// What its word is.
+    #[inline]
+    pub(crate) fn look(&self) -> Word<'_, T> {
         // Acquire [CHAIN]: the contents were written before the link was set.
         let address = self.0.load(Acquire);
+        if address & OWN != 0 {
+            return Word::Own(&self.0);
+        }
         if address == 0 {
-            return None;
+            return Word::Unset;
         }
         // SAFETY: S1 the address is that of a `Box<T>` that this link owns (C1), exposed in
         // `set`; S2 the box is freed in `take` only, which needs `&mut self`, so it outlives
         // this borrow; S3 nobody makes a `&mut T` of it before that either.
-        Some(unsafe { &*ptr::with_exposed_provenance::<T>(address as usize) })
+        Word::Leads(unsafe { &*ptr::with_exposed_provenance::<T>(address as usize) })
     }
 
     /// Sets it to `value`, unless it is set already; then the value comes back.
@@ -78,7 +110,7 @@ impl<T> Link<T> {
         // Relaxed, both: `&mut self` is the only access there is.
         let address = self.0.load(Relaxed);
         self.0.store(0, Relaxed);
-        if address == 0 {
+        if address == 0 || address & OWN != 0 {
             return None;
         }
         let raw = ptr::with_exposed_provenance_mut::<T>(address as usize);
@@ -88,11 +120,6 @@ impl<T> Link<T> {
 }
 
 impl<T: Linked> Link<T> {
-    /// All that the list has now, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        core::iter::successors(self.get(), |node| node.next().get())
-    }
-
     /// Puts `value` at the end of the list.
     pub(crate) fn append(&self, mut value: Box<T>) -> &T {
         let mut link = self;

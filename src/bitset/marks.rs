@@ -3,12 +3,17 @@
 //!
 //! # Shape
 //! ```text
-//! groups ──> [head][head]..                one head for 16 leaf words; made at the first mark
+//! chains ──> [head][head]..                one head for 16 leaf words; made at the first mark
 //!              |
 //!              v
 //!            [cell x 7 | next] ──> [cell x 7 | next]      grows at its end, freed with the block
 //! cell: { kind | slot / cover | marks }                   no marks: anybody may take it
 //! ```
+//! Neighbouring words have different chains: slots that are reserved in a row, as batches do, need few
+//! cells of each chain, and the next batch, elsewhere in the block, takes the same.
+//!
+//! A block of one slot has one cell, in the very word that leads to chains elsewhere: so a large object
+//! has no memory for its marks.
 //!
 //! # Invariants
 //! * M1  A mark stays in the cell in which it was set; it changes in place. So a scan of the chain
@@ -17,7 +22,8 @@
 //!   the same slot clears its live bit and makes its mark `Hidden` or `Retired`, the others take
 //!   theirs back. So a slot has at most one mark that is `Hidden` or `Retired`.
 //! * M3  A slot may have marks of one key in two cells (two calls found none and each took a
-//!   cell): a word's mask is the union over the chain.
+//!   cell): a word's mask is the union over the chain. Or it may have marks of both kinds, and they
+//!   may be in one cell, where the block has but that.
 //!
 //! # Edges
 //! | edge   | released by                    | acquired by                   | what crosses                         |
@@ -37,7 +43,7 @@
 use core::fmt;
 
 use super::cell::{Cell, Mark};
-use super::chain::{Link, Linked};
+use super::chain::{Link, Linked, Word};
 use super::parts::Place;
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicU64, Ordering::*};
@@ -45,14 +51,15 @@ use crate::sync::cell::Canary;
 
 /// So many cells make a chunk of a cache line.
 const CELLS: usize = if SMALL { 1 } else { 7 };
-/// So many leaf words share a chain.
-const GROUP: usize = if SMALL { 2 } else { 16 };
+/// So many leaf words, or up to twice as many, share a chain.
+const SHARE: usize = if SMALL { 2 } else { 16 };
 
 /// The sparse masks of one block.
 #[derive(Debug)]
-pub(crate) struct Marks(Link<Groups>);
+pub(crate) struct Marks(Link<Chains>);
 
-struct Groups {
+/// A power of two of chains.
+struct Chains {
     heads: Box<[Link<Chunk>]>,
     born: Canary,
 }
@@ -86,49 +93,97 @@ impl Linked for Chunk {
     }
 }
 
+/// The cells of a chain, or the only one.
+struct Cells<'a> {
+    now: core::slice::Iter<'a, AtomicU64>,
+    then: Option<&'a Link<Chunk>>,
+}
+
+impl<'a> Cells<'a> {
+    fn only(cell: &'a AtomicU64) -> Self {
+        let now = core::slice::from_ref(cell).iter();
+        Self { now, then: None }
+    }
+
+    fn of(then: Option<&'a Link<Chunk>>) -> Self {
+        let now = [].iter();
+        Self { now, then }
+    }
+}
+
+impl<'a> Iterator for Cells<'a> {
+    type Item = &'a AtomicU64;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a AtomicU64> {
+        loop {
+            if let Some(cell) = self.now.next() {
+                return Some(cell);
+            }
+            let chunk = self.then.take()?.get()?;
+            (self.now, self.then) = (chunk.cells.iter(), Some(chunk.next()));
+        }
+    }
+}
+
+impl Chains {
+    fn heads(&self) -> &[Link<Chunk>] {
+        self.born.touch();
+        &self.heads
+    }
+}
+
+/// The chain of a leaf word.
+fn chain_of(heads: &[Link<Chunk>], word: usize) -> &Link<Chunk> {
+    &heads[word & (heads.len() - 1)]
+}
+
 /// The very cell that holds a mark.
 #[derive(Clone, Copy)]
 pub(super) struct Spot<'a>(&'a AtomicU64);
 
 impl Marks {
-    pub(super) fn new() -> Self {
-        Self(Link::new())
-    }
-
-    fn heads(&self) -> Option<&[Link<Chunk>]> {
-        let groups = self.0.get()?;
-        groups.born.touch();
-        Some(&groups.heads)
+    /// Of a block with this last slot.
+    pub(super) fn new(last: u32) -> Self {
+        Self(match last {
+            0 => Link::own(Cell::ONLY.0),
+            _ => Link::new(),
+        })
     }
 
     /// The heads, made for `words` leaf words if this is the first mark of all.
     fn heads_or_make(&self, words: usize) -> &[Link<Chunk>] {
         loop {
-            if let Some(heads) = self.heads() {
-                return heads;
+            if let Some(chains) = self.0.get() {
+                return chains.heads();
             }
             // Whoever loses the race frees its own, and finds the other's in the next round.
-            let heads = (0..words.div_ceil(GROUP)).map(|_| Link::new()).collect();
+            let chains = 1 << words.div_ceil(SHARE).ilog2();
+            let heads = (0..chains).map(|_| Link::new()).collect();
             let born = Canary::new();
-            drop(self.0.set(Box::new(Groups { heads, born })));
+            drop(self.0.set(Box::new(Chains { heads, born })));
         }
     }
 
     /// The cells that may hold marks of leaf word `word`.
-    fn cells(&self, word: usize) -> impl Iterator<Item = &AtomicU64> {
-        let head = self.heads().map(|heads| &heads[word / GROUP]);
-        head.into_iter()
-            .flat_map(Link::iter)
-            .flat_map(|chunk| &chunk.cells)
+    #[inline]
+    fn cells(&self, word: usize) -> Cells<'_> {
+        match self.0.look() {
+            Word::Leads(chains) => Cells::of(Some(chain_of(chains.heads(), word))),
+            Word::Own(cell) => Cells::only(cell),
+            Word::Unset => Cells::of(None),
+        }
     }
 
-    fn all_cells(&self) -> impl Iterator<Item = Cell> {
-        let heads = self.heads().unwrap_or_default();
-        let chunks = heads.iter().flat_map(Link::iter);
-        // Relaxed: counted, and nothing is published by a count.
-        chunks
-            .flat_map(|chunk| &chunk.cells)
-            .map(|cell| Cell(cell.load(Relaxed)))
+    /// The cells of all leaf words.
+    fn all_cells(&self) -> impl Iterator<Item = &AtomicU64> {
+        let chains = self.0.get().map_or(&[][..], Chains::heads);
+        let only = match self.0.look() {
+            Word::Own(cell) => Some(cell),
+            Word::Unset | Word::Leads(_) => None,
+        };
+        let cells = chains.iter().flat_map(|head| Cells::of(Some(head)));
+        cells.chain(only)
     }
 
     /// The slots of leaf word `word` that have any mark.
@@ -158,9 +213,9 @@ impl Marks {
     ///
     /// A mark of the same kind that `slot` already has is handed back instead.
     pub(super) fn set(&self, place: Place, mark: Mark, words: usize) -> Result<Spot<'_>, Mark> {
-        let head = &self.heads_or_make(words)[place.word() / GROUP];
         loop {
-            let Some((cell, seen)) = Self::room(head, place, mark)? else {
+            let Some((cell, seen)) = self.room(place, mark)? else {
+                let head = chain_of(self.heads_or_make(words), place.word());
                 let chunk = head.append(Box::new(Chunk::new(Cell::of(place.number(), mark))));
                 return Ok(Spot(&chunk.cells[0]));
             };
@@ -177,18 +232,14 @@ impl Marks {
     }
 
     /// A cell that takes `mark` for `slot`: one with its key, or else a free one.
-    fn room(
-        head: &Link<Chunk>,
-        place: Place,
-        mark: Mark,
-    ) -> Result<Option<(&AtomicU64, Cell)>, Mark> {
+    fn room(&self, place: Place, mark: Mark) -> Result<Option<(&AtomicU64, Cell)>, Mark> {
         let mut free = None;
         let mut same = None;
-        for cell in head.iter().flat_map(|chunk| &chunk.cells) {
+        for cell in self.cells(place.word()) {
             // Relaxed: a proposal; the exchange decides.
             let seen = Cell(cell.load(Relaxed));
             if seen.takes(place.number(), mark) {
-                if let Some(there) = seen.mark(place.number()) {
+                if let Some(there) = seen.mark_like(place.number(), mark) {
                     return Err(there);
                 }
                 same = same.or(Some((cell, seen)));
@@ -223,7 +274,7 @@ impl Marks {
             }
         }
         let Some((cell, seen)) = same.or(free) else {
-            let head = &self.heads_or_make(words)[word / GROUP];
+            let head = chain_of(self.heads_or_make(words), word);
             head.append(Box::new(Chunk::new(wanted)));
             return true;
         };
@@ -257,13 +308,9 @@ impl Marks {
         // Relaxed: a proposal; the exchange decides.
         let mut seen = Cell(spot.0.load(Relaxed));
         loop {
-            debug_assert_eq!(seen.mark(place.number()), Some(Mark::Hiding), "M2");
+            debug_assert!(seen.has(place.number(), Mark::Hiding), "M2");
             let next = seen.without(place.number(), Mark::Hiding);
-            let next = if next.is_free() {
-                Cell::of(place.number(), mark)
-            } else {
-                next.with(place.number(), mark)
-            };
+            let next = next.with(place.number(), mark);
             // Release [HIDE]: the live bit fell before this. Relaxed on failure: a new guess.
             match spot.0.compare_exchange(seen.0, next.0, Release, Relaxed) {
                 Ok(_) => return,
@@ -276,7 +323,7 @@ impl Marks {
     pub(super) fn clear_at(spot: Spot<'_>, place: Place, mark: Mark) -> bool {
         // Relaxed: a proposal; the exchange decides.
         let mut seen = Cell(spot.0.load(Relaxed));
-        while seen.mark(place.number()) == Some(mark) {
+        while seen.has(place.number(), mark) {
             let next = seen.without(place.number(), mark);
             // Release [FREE] [SHOWN]: our looks and writes, and the live bit if we set it, come
             // before the mark's end. Relaxed on failure: a new guess.
@@ -303,7 +350,7 @@ impl Marks {
     fn retire_at(cell: &AtomicU64, place: Place) -> bool {
         // Relaxed: a proposal; the exchange decides.
         let mut seen = Cell(cell.load(Relaxed));
-        while seen.mark(place.number()) == Some(Mark::Hidden) {
+        while seen.has(place.number(), Mark::Hidden) {
             let next = seen.with(place.number(), Mark::Retired);
             // Acquire [HIDE]: the live bit fell before what follows, the sealing of a batch
             // above all. Relaxed on failure: a new guess.
@@ -317,11 +364,13 @@ impl Marks {
 
     /// How many slots are hidden or retired.
     pub(super) fn hidden(&self) -> u64 {
-        self.all_cells().map(Cell::hidden).sum()
+        // Relaxed: counted, and nothing is published by a count.
+        let hidden = |cell: &AtomicU64| Cell(cell.load(Relaxed)).hidden();
+        self.all_cells().map(hidden).sum()
     }
 }
 
-impl Drop for Groups {
+impl Drop for Chains {
     fn drop(&mut self) {
         self.heads.iter_mut().for_each(Link::clear);
     }

@@ -260,7 +260,12 @@ impl Engine {
         let durable = self.log.durable();
         let mut freed = self.freed.lock();
         let n = freed.partition_point(|freed| freed.end <= durable);
-        let ready: Vec<Freed> = freed.drain(..n).collect();
+        // An empty queue keeps no room.
+        let ready = if n == freed.len() {
+            core::mem::take(&mut *freed)
+        } else {
+            freed.drain(..n).collect()
+        };
         // Relaxed: as above.
         self.frees.store(freed.len(), Relaxed);
         drop(freed);
@@ -419,7 +424,7 @@ impl Engine {
         let mut freed = self.freed.lock();
         let at = freed.partition_point(|freed| freed.end <= end);
         freed.insert(at, Freed { end, id });
-        let many = freed.len() > MOST_FREES;
+        let many = freed.len() >= MOST_FREES;
         // Relaxed: see `settle`.
         self.frees.store(freed.len(), Relaxed);
         drop(freed);

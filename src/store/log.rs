@@ -41,8 +41,8 @@ const LONGEST: u64 = 1 << 30;
 /// So often a leader lets others run, and again for each one who comes, before it syncs without
 /// those who do not.
 const PATIENCE: usize = if SMALL { 1 } else { 16 };
-/// How much is read at once.
-const CHUNK: u64 = 1 << 20;
+/// How much is read at once, and how long a buffer is kept for the next records.
+const CHUNK: u64 = 1 << 16;
 
 /// Why a record was not appended; nothing has changed.
 #[derive(Clone, Debug)]

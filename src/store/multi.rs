@@ -347,7 +347,8 @@ impl MultiStore {
         Ok(self.engine.reserve(len)?.keep())
     }
 
-    /// `n` ids as [`allocate`](Self::allocate) gives one, in a row where there is such a row.
+    /// `n` ids as [`allocate`](Self::allocate) gives one; of a class of slots with room for them,
+    /// neighbours for the most part.
     ///
     /// # Errors
     /// As `put`; none is reserved then.

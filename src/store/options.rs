@@ -1,7 +1,7 @@
 //! How a store is made and opened.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -246,11 +246,15 @@ pub(super) fn create_whole(
     let temporary = Temporary::beside(path)?;
     write(&open_file(&temporary.0, true, false)?)?;
     // A hard link does not replace what came meanwhile, as a rename would.
-    match fs::hard_link(&temporary.0, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(StoreError::Exists(path.to_path_buf()));
+    if let Err(error) = fs::hard_link(&temporary.0, path) {
+        match error.kind() {
+            ErrorKind::AlreadyExists => return Err(StoreError::Exists(path.to_path_buf())),
+            // A file system without them.
+            ErrorKind::Unsupported | ErrorKind::PermissionDenied => {
+                fs::rename(&temporary.0, path)?;
+            }
+            _ => return Err(error.into()),
         }
-        done => done?,
     }
     drop(temporary);
     Ok(sync_directory(path)?)

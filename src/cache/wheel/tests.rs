@@ -1,29 +1,10 @@
 //! The wheel by itself, case by case.
 
+#[path = "in_vec.rs"]
+mod in_vec;
+
 use super::{Links, Moment, SLOTS, Tick, Timers, Wheel};
-
-/// Entries as vectors, which count how often a deadline is looked at.
-#[derive(Default)]
-struct Entries {
-    links: Vec<Links>,
-    deadlines: Vec<Tick>,
-    looks: core::cell::Cell<usize>,
-}
-
-impl Timers for Entries {
-    fn links(&self, entry: u32) -> Links {
-        self.links[entry as usize]
-    }
-
-    fn set_links(&mut self, entry: u32, links: Links) {
-        self.links[entry as usize] = links;
-    }
-
-    fn deadline(&self, entry: u32) -> Tick {
-        self.looks.set(self.looks.get() + 1);
-        self.deadlines[entry as usize]
-    }
-}
+use in_vec::Entries;
 
 struct World {
     wheel: Wheel,
@@ -33,7 +14,7 @@ struct World {
 
 impl World {
     fn new(now: u64) -> Self {
-        let (wheel, entries) = (Wheel::new(Moment::new(now)), Entries::default());
+        let (wheel, entries) = (Wheel::new(Moment::new(now)), Entries::new([]));
         Self {
             wheel,
             entries,
