@@ -150,7 +150,9 @@ fn many_beside_a_reservation() {
         let publish = move |world: &World| world.publish(one);
         let ((), many) = both(&world, publish, |world| world.reserve(2));
         assert_eq!(many.len(), 1);
-        assert!(!all_of(&many).contains(&id));
+        let other = all_of(&many)[0];
+        assert_ne!(other, id);
+        assert_eq!(world.slots.state(other), Ok(SlotState::Reserved));
         world.publish(many);
         assert_eq!((world.slots.len(), world.fill()), (2, 0));
     });
