@@ -240,8 +240,9 @@ impl Pending {
         for shard in &self.shards {
             let entries = shard.entries.lock();
             let ready = entries.iter().filter(|(_, entry)| entry.end <= upto);
-            let ready: Vec<_> = ready.map(|(id, _)| *id).collect();
+            let mut ready: Vec<_> = ready.map(|(id, _)| *id).collect();
             drop(entries);
+            ready.sort_unstable(); // as their slots are, in a range
             for id in ready {
                 self.move_one(id, upto, &mut write)?;
             }
