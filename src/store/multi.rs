@@ -241,8 +241,9 @@ impl MultiStore {
         self.engine.delete(id, durability)
     }
 
-    /// Gives an object other bytes, as many as its slot holds or fewer. Whoever reads meanwhile sees
-    /// the old ones or the new ones, and after a crash it is the same.
+    /// Gives an object other bytes, as many as its slot holds or fewer, as durable as the store's
+    /// options say. Whoever reads meanwhile sees the old ones or the new ones, and after a crash it
+    /// is the same.
     ///
     /// # Errors
     /// As [`get`](Self::get) and [`put`](Self::put); [`StoreError::TooLarge`] says how many fit.
@@ -324,7 +325,7 @@ impl MultiStore {
         Ok((slot, put, bytes))
     }
 
-    /// Overwrites several objects: after a crash all have their new bytes, or none. For readers each
+    /// Overwrites several objects, as durable as the store's options say: after a crash all have their new bytes, or none. For readers each
     /// object changes by itself.
     ///
     /// # Errors
