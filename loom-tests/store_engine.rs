@@ -354,6 +354,29 @@ fn gets_against_overwrite_and_its_sync() {
     });
 }
 
+/// The object goes, and its slot is another's, while its new bytes are written in place.
+#[test]
+fn delete_and_put_against_the_sync_of_an_overwrite() {
+    let base = Base::new(SHORT);
+    let reused = Reused::default();
+    let count = reused.clone();
+    let name = "store: delete, put/sync of overwrite";
+    explore(name, Some(2), 1200, move || {
+        let store = base.open(Slot::Owned);
+        let (id, len) = (base.id, base.len);
+        let overwritten = store.overwrite_with(id, content(2, len), Durability::None);
+        overwritten.unwrap();
+        let other = with(&store, MultiStore::sync);
+        let new = replace(&store, id, len);
+        count.count(new == id);
+        assert_eq!(store.get(new).unwrap(), content(9, len), "M1");
+        other.join().unwrap().unwrap();
+        assert_eq!(store.get(new).unwrap(), content(9, len), "M3");
+        assert_eq!(store.stats().unwrap().pending, 0);
+    });
+    reused.assert_some();
+}
+
 /// M3: bytes that a checkpoint has seen are in place, though others come meanwhile.
 #[test]
 fn overwrite_that_waits_against_checkpoint() {
