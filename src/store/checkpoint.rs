@@ -67,7 +67,7 @@ impl Engine {
         } else {
             // Nobody takes the place of what waits, and must be in its slot.
             self.survive(end, Durability::Group)?;
-            self.move_all()?;
+            self.move_all(end)?;
             drop(closed);
         }
         let salt = superblock.salt;

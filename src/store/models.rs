@@ -228,7 +228,9 @@ impl Contents {
     }
 
     pub fn move_all(&self, mut write: impl FnMut(ObjectId, u64)) {
-        let moved = self.0.move_all(|content| written(content, &mut write));
+        let moved = self
+            .0
+            .move_all(u64::MAX, |content| written(content, &mut write));
         moved.unwrap_or_else(|never| match never {});
     }
 }

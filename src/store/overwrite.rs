@@ -118,9 +118,11 @@ impl Engine {
         }
     }
 
-    /// Writes in place whatever waits. All of it is durable, and nothing comes meanwhile.
-    pub(super) fn move_all(&self) -> Result<(), StoreError> {
-        self.pending.move_all(|content| self.write_content(content))
+    /// Writes in place whatever waits for records up to there, which are durable. Nothing comes
+    /// meanwhile.
+    pub(super) fn move_all(&self, upto: u64) -> Result<(), StoreError> {
+        let write = |content: &Content| self.write_content(content);
+        self.pending.move_all(upto, write)
     }
 
     /// Sees to it that nothing waits for an object that the caller alone changes.

@@ -287,19 +287,22 @@ impl Pending {
         }
     }
 
-    /// Writes whatever waits, all of which is durable, and waits for those who do. Nothing comes
-    /// meanwhile.
+    /// Writes whatever waits for records that end at `upto` at most, all of which are durable, and
+    /// waits for those who do. Nothing comes meanwhile.
     pub(super) fn move_all<E>(
         &self,
+        upto: u64,
         mut write: impl FnMut(&Content) -> Result<(), E>,
     ) -> Result<(), E> {
         for shard in &self.shards {
             let mut entries = shard.entries.lock();
-            while !entries.is_empty() {
-                let idle = entries.iter().find(|(_, entry)| !entry.moving);
+            while entries.values().any(|entry| entry.end <= upto) {
+                let idle = entries
+                    .iter()
+                    .find(|(_, entry)| entry.end <= upto && !entry.moving);
                 if let Some(id) = idle.map(|(id, _)| *id) {
                     drop(entries);
-                    self.move_one(id, u64::MAX, &mut write)?;
+                    self.move_one(id, upto, &mut write)?;
                     entries = shard.entries.lock();
                 } else {
                     entries = shard.moved.wait(entries);
