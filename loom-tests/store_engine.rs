@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex};
 use loom::cell::UnsafeCell;
 use loom::thread;
 use mapless::{
-    ByteLen, Disk, Generation, MultiStore, ObjectId, SizeClasses, StoreError, StoreOptions,
+    ByteLen, Disk, Durability, Generation, MultiStore, ObjectId, SizeClasses, StoreError,
+    StoreOptions,
 };
 use mapless_loom_tests::explore;
 
@@ -188,8 +189,13 @@ impl Base {
     }
 
     fn open(&self, slot: Slot) -> MultiStore {
-        let disk = Memory::new(self.bytes.clone(), slot, self.slot);
-        StoreOptions::new().open_on(Arc::new(disk)).unwrap()
+        self.open_and_disk(slot).0
+    }
+
+    fn open_and_disk(&self, slot: Slot) -> (MultiStore, Arc<Memory>) {
+        let disk = Arc::new(Memory::new(self.bytes.clone(), slot, self.slot));
+        let shared: Arc<dyn Disk> = Arc::clone(&disk) as _;
+        (StoreOptions::new().open_on(shared).unwrap(), disk)
     }
 }
 
@@ -308,6 +314,88 @@ fn reader_against_overwrite() {
         assert!(found == content(1, len) || found == content(2, len), "M2");
         other.join().unwrap().unwrap();
         assert_eq!(store.get(id).unwrap(), content(2, len), "M3");
+    });
+}
+
+/// The new bytes wait in memory, and are written in place meanwhile.
+#[test]
+fn gets_against_the_sync_of_an_overwrite() {
+    let base = Base::new(SHORT);
+    explore("store: gets/sync of overwrite", Some(3), 70, move || {
+        let store = base.open(Slot::Torn);
+        let (id, len) = (base.id, base.len);
+        let overwritten = store.overwrite_with(id, content(2, len), Durability::None);
+        overwritten.unwrap();
+        let other = with(&store, MultiStore::sync);
+        for _ in 0..2 {
+            assert_eq!(store.get(id).expect("M2"), content(2, len), "M3");
+        }
+        other.join().unwrap().unwrap();
+        assert_eq!(store.get(id).unwrap(), content(2, len), "M3");
+        assert_eq!(store.stats().unwrap().pending, 0);
+    });
+}
+
+#[test]
+fn gets_against_overwrite_and_its_sync() {
+    let base = Base::new(SHORT);
+    explore("store: gets/overwrite, sync", Some(3), 6000, move || {
+        let store = base.open(Slot::Torn);
+        let (id, len) = (base.id, base.len);
+        let other = with(&store, move |store| {
+            let overwritten = store.overwrite_with(id, content(2, len), Durability::Buffered);
+            overwritten.unwrap();
+            store.sync().unwrap();
+        });
+        let found = [(); 2].map(|()| store.get(id).expect("M2"));
+        assert!(found[0] == content(1, len) || found[0] == found[1], "M2");
+        other.join().unwrap();
+        assert_eq!(store.get(id).unwrap(), content(2, len), "M3");
+    });
+}
+
+/// The object goes, and its slot is another's, while its new bytes are written in place.
+#[test]
+fn delete_and_put_against_the_sync_of_an_overwrite() {
+    let base = Base::new(SHORT);
+    let reused = Reused::default();
+    let count = reused.clone();
+    let name = "store: delete, put/sync of overwrite";
+    explore(name, Some(2), 1200, move || {
+        let store = base.open(Slot::Owned);
+        let (id, len) = (base.id, base.len);
+        let overwritten = store.overwrite_with(id, content(2, len), Durability::None);
+        overwritten.unwrap();
+        let other = with(&store, MultiStore::sync);
+        let new = replace(&store, id, len);
+        count.count(new == id);
+        assert_eq!(store.get(new).unwrap(), content(9, len), "M1");
+        other.join().unwrap().unwrap();
+        assert_eq!(store.get(new).unwrap(), content(9, len), "M3");
+        assert_eq!(store.stats().unwrap().pending, 0);
+    });
+    reused.assert_some();
+}
+
+/// M3: bytes that a checkpoint has seen are in place, though others come meanwhile.
+#[test]
+fn overwrite_that_waits_against_checkpoint() {
+    let base = Base::new(SHORT);
+    explore("store: overwrite/checkpoint", Some(2), 200, move || {
+        let (store, disk) = base.open_and_disk(Slot::Torn);
+        let (id, len) = (base.id, base.len);
+        let weakly = |n| store.overwrite_with(id, content(n, len), Durability::None);
+        weakly(2).unwrap();
+        let other = with(&store, MultiStore::checkpoint);
+        weakly(3).unwrap();
+        other.join().unwrap().unwrap();
+        // A loss of power.
+        let bytes = disk.bytes.lock().unwrap().clone();
+        let left = Memory::new(bytes, Slot::Owned, (0, 0));
+        let left = StoreOptions::new().open_read_only_on(Arc::new(left));
+        let found = left.unwrap().get(id).expect("M2");
+        assert!(found == content(2, len) || found == content(3, len), "M3");
+        assert_eq!(store.get(id).unwrap(), content(3, len), "M3");
     });
 }
 

@@ -36,7 +36,7 @@ enum Op {
     WriteReserved(u16, u32),
     Get(u16),
     Seek(u16, u32),
-    Overwrite(u16, u32),
+    Overwrite(u16, u32, Durability),
     Overwriter(u16, u32, Ending),
     Batch(u16, u8, u32),
     Delete(u16, Durability),
@@ -86,7 +86,7 @@ impl Arbitrary for Op {
             12 | 13 => Self::WriteReserved(n, len),
             14..=16 => Self::Get(n),
             17 => Self::Seek(n, len),
-            18..=21 => Self::Overwrite(n, len),
+            18..=21 => Self::Overwrite(n, len, durability(g)),
             22 => Self::Overwriter(n, len, Ending::arbitrary(g)),
             23 | 24 => Self::Batch(n, some % 9, len),
             25..=30 => Self::Delete(n, durability(g)),
@@ -220,7 +220,7 @@ impl World {
             Op::WriteReserved(n, len) => self.write_reserved(&store, n, len),
             Op::Get(n) => self.get(&store, n),
             Op::Seek(n, at) => self.seek(&store, n, at),
-            Op::Overwrite(n, len) => self.overwrite(&store, n, len),
+            Op::Overwrite(n, len, durability) => self.overwrite(&store, n, len, durability),
             Op::Overwriter(n, len, ending) => self.overwriter(&store, n, len, ending),
             Op::Batch(n, many, len) => self.batch(&store, n, many, len),
             Op::Delete(n, durability) => self.delete(&store, n, durability),
@@ -335,15 +335,15 @@ impl World {
         Some((id, store.extent(id).unwrap().len.get(), bytes))
     }
 
-    fn overwrite(&mut self, store: &MultiStore, n: u16, len: u32) {
+    fn overwrite(&mut self, store: &MultiStore, n: u16, len: u32, durability: Durability) {
         let Some((id, room, bytes)) = self.changed(store, n, len) else {
             return;
         };
-        match store.overwrite(id, &bytes) {
+        match store.overwrite_with(id, &bytes, durability) {
             Ok(()) => {
                 assert!(bytes.len() as u64 <= room);
                 self.now.objects.insert(id, bytes);
-                self.done(Durability::Group);
+                self.done(durability);
             }
             Err(StoreError::TooLarge { len, capacity }) => {
                 assert_eq!((len, capacity), (bytes.len() as u64, room), "S4");
@@ -371,7 +371,7 @@ impl World {
                 let other = self.bytes(5);
                 store.overwrite(id, &other).unwrap();
                 self.now.objects.insert(id, other);
-                self.done(Durability::Group);
+                self.done(self.durability);
                 assert!(matches!(writer.finish(), Err(StoreError::Stale(_))), "S4");
             }
             Ending::Drop => drop(writer),
@@ -389,7 +389,7 @@ impl World {
             Ok(()) if batch.is_empty() => {}
             Ok(()) => {
                 self.now.objects.extend(batch);
-                self.done(Durability::Group);
+                self.done(self.durability);
             }
             Err(StoreError::TooLarge { .. }) => {}
             Err(error) => panic!("S4: {error}"),

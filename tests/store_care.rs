@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
 use mapless::{Durability, MultiStore, ObjectId, StoreError, StoreOptions};
@@ -139,6 +139,85 @@ fn a_backup_is_one_moment_of_a_store_that_goes_on() {
             .for_each(|writer| writer.join().unwrap());
     });
     assert!(store.check().unwrap().corrupt.is_empty());
+}
+
+/// Tells the others to stop, whatever happens.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// So long that a new version of it goes through a scratch area.
+const BIG: usize = 100_000;
+
+fn version(n: u32) -> Vec<u8> {
+    n.to_le_bytes().repeat(BIG / 4)
+}
+
+/// Which version this is, whole.
+fn version_of(content: &[u8]) -> u32 {
+    let n = u32::from_le_bytes(content[..4].try_into().unwrap());
+    assert!(content == version(n), "half of a version");
+    n
+}
+
+/// Backs the store up, and says which versions the copy has: for readers and for writers the same.
+fn versions_of_backup(place: &Place, store: &MultiStore, ids: &[ObjectId]) -> Vec<u32> {
+    let versions = |backup: &MultiStore| -> Vec<u32> {
+        let all = ids.iter().map(|id| version_of(&backup.get(*id).unwrap()));
+        all.collect()
+    };
+    store.backup_to(place.path("backup")).unwrap();
+    let read_only = MultiStore::open_read_only(place.path("backup")).unwrap();
+    let seen = versions(&read_only);
+    drop(read_only);
+    let backup = place.open("backup");
+    assert!(backup.check().unwrap().corrupt.is_empty());
+    assert_eq!(versions(&backup), seen);
+    drop(backup);
+    std::fs::remove_file(place.path("backup")).unwrap();
+    seen
+}
+
+#[test]
+fn a_backup_has_whole_versions_of_what_goes_through_scratch_areas() {
+    let place = Place::new();
+    let store = place.open("store");
+    let ids: Vec<_> = (0..12).map(|_| store.put(version(0)).unwrap()).collect();
+    let next = AtomicU32::new(1);
+    let overwrite = || {
+        let n = next.load(Ordering::Relaxed);
+        store.overwrite(ids[n as usize % 12], version(n)).unwrap();
+        next.store(n + 1, Ordering::Relaxed);
+    };
+    // Scratch areas at the beginning of the file, which a backup has passed when they are used again,
+    // and much that it copies after them.
+    (0..40).for_each(|_| overwrite());
+    for n in 0..8 {
+        store.put(bytes(n, 4 << 20)).unwrap();
+    }
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                overwrite();
+            }
+        });
+        let _stop = Stop(&stop);
+        // Backups while which something was overwritten.
+        let mut backups = 0;
+        while backups < 3 {
+            store.checkpoint().unwrap();
+            let before = next.load(Ordering::Relaxed);
+            let seen = versions_of_backup(&place, &store, &ids);
+            let newest = seen.into_iter().max().unwrap();
+            assert!(newest + 1 >= before, "{newest} of {before}");
+            backups += usize::from(newest > before + 1);
+        }
+    });
 }
 
 #[test]

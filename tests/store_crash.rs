@@ -27,8 +27,22 @@ enum Call {
     /// Of the older or the younger object that is there.
     Overwrite(usize),
     Delete(usize),
+    /// As above, with a durability of its own.
+    OverwriteAs(usize, Durability),
+    DeleteAs(usize, Durability),
     Checkpoint,
     Reopen,
+}
+
+impl Call {
+    /// What this and all before it survive, in a store of this durability.
+    fn survives(self, store: Durability) -> Durability {
+        match self {
+            Call::Put | Call::Overwrite(_) | Call::Delete(_) => store,
+            Call::OverwriteAs(_, its) | Call::DeleteAs(_, its) => its,
+            Call::Checkpoint | Call::Reopen => Durability::Group,
+        }
+    }
 }
 
 const CALLS: [Call; 7] = [
@@ -91,15 +105,17 @@ fn run(before: &[u8], calls: &[Call], durability: Durability) -> Option<Run> {
                 let bytes = content(n, length(n));
                 objects.insert(here.put(&bytes).unwrap(), bytes);
             }
-            Call::Overwrite(at) => {
+            Call::Overwrite(at) | Call::OverwriteAs(at, _) => {
                 let id = nth(at)?;
                 let bytes = content(n, 60 + n);
-                here.overwrite(id, &bytes).unwrap();
+                let durability = call.survives(durability);
+                here.overwrite_with(id, &bytes, durability).unwrap();
+                assert_eq!(here.get(id).unwrap(), bytes);
                 objects.insert(id, bytes);
             }
-            Call::Delete(at) => {
+            Call::Delete(at) | Call::DeleteAs(at, _) => {
                 let id = nth(at)?;
-                here.delete(id).unwrap();
+                here.delete_with(id, call.survives(durability)).unwrap();
                 objects.remove(&id);
                 // So that the next one takes its slot, if it may.
                 here.collect();
@@ -171,15 +187,6 @@ fn states_of(moment: &Moment, random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
     some.collect()
 }
 
-/// Whether everything was durable after so many calls, however weak the store's durability is.
-fn is_a_barrier(calls: &[Call], n: usize) -> bool {
-    let last = n.checked_sub(1).map(|last| calls[last]);
-    matches!(
-        last,
-        None | Some(Call::Overwrite(_) | Call::Checkpoint | Call::Reopen)
-    )
-}
-
 struct Crashes {
     random: fastrand::Rng,
     states: u64,
@@ -190,13 +197,19 @@ impl Crashes {
     fn check(&mut self, calls: &[Call], run: &Run, durability: Durability) {
         let mut moment = Moment::new(run.before.clone());
         let mut done = None;
-        let mut floor = 0;
+        // What survives a loss of power, and a kill.
+        let (mut floor, mut killed) = (0, 0);
         for event in &run.events {
             match event {
                 Event::Mark(n) => {
                     done = Some(*n);
-                    if durability == Durability::Group || is_a_barrier(calls, *n) {
+                    let last = n.checked_sub(1).map(|last| calls[last]);
+                    let survives = last.map_or(Durability::Group, |last| last.survives(durability));
+                    if survives == Durability::Group {
                         floor = *n;
+                    }
+                    if survives != Durability::None {
+                        killed = *n;
                     }
                 }
                 Event::Sync => {
@@ -206,10 +219,10 @@ impl Crashes {
                 _ => moment.step(event),
             }
             let done = done.unwrap_or(0);
-            if durability == Durability::Buffered {
+            if durability != Durability::Group {
                 // The process is killed, and the disk goes on.
                 let (objects, ..) = recovered(moment.current());
-                let allowed = &run.states[done..(done + 2).min(run.states.len())];
+                let allowed = &run.states[killed..(done + 2).min(run.states.len())];
                 assert!(
                     allowed.contains(&objects),
                     "{calls:?} killed after {done}: {objects:?}"
@@ -245,11 +258,15 @@ impl Crashes {
 }
 
 fn workloads(operations: usize) -> impl Iterator<Item = Vec<Call>> {
-    let all = CALLS.len().pow(operations as u32);
+    workloads_of(&CALLS, operations)
+}
+
+fn workloads_of(some: &[Call], operations: usize) -> impl Iterator<Item = Vec<Call>> {
+    let all = some.len().pow(operations as u32);
     (0..all).map(move |mut n| {
         let call = |_| {
-            let call = CALLS[n % CALLS.len()];
-            n /= CALLS.len();
+            let call = some[n % some.len()];
+            n /= some.len();
             call
         };
         (0..operations).map(call).collect()
@@ -331,6 +348,55 @@ fn long_workloads_survive_as_well() {
     assert_eq!(check_all(all, Durability::Group), 8);
 }
 
+/// The store's durability is the one, and that of some overwrites and deletes another one.
+#[test]
+fn overwrites_of_mixed_durabilities_survive_as_they_should() {
+    use Durability::{Buffered, Group, None};
+    let some = [
+        Call::Put,
+        Call::Overwrite(0),
+        Call::OverwriteAs(0, None),
+        Call::OverwriteAs(0, Buffered),
+        Call::OverwriteAs(1, None),
+        Call::OverwriteAs(0, Group),
+        Call::Delete(0),
+        Call::DeleteAs(0, Group),
+        Call::Checkpoint,
+        Call::Reopen,
+    ];
+    for durability in [None, Buffered] {
+        let all = workloads_of(&some, 2).map(|calls| [vec![Call::Put], calls].concat());
+        assert!(check_all(all.collect(), durability) > 40);
+    }
+}
+
+#[test]
+fn long_workloads_of_mixed_durabilities_survive_as_well() {
+    let mut random = fastrand::Rng::with_seed(78);
+    for durability in [Durability::None, Durability::Buffered] {
+        let all = (0..8).map(|_| mixed(&mut random, 12)).collect();
+        assert_eq!(check_all(all, durability), 8);
+    }
+}
+
+/// A workload that can be done.
+fn mixed(random: &mut fastrand::Rng, operations: usize) -> Vec<Call> {
+    let all = [Durability::None, Durability::Buffered, Durability::Group];
+    loop {
+        let calls = (0..operations).map(|_| match random.u8(..10) {
+            0 | 1 => Call::Put,
+            2..=6 => Call::OverwriteAs(random.usize(..2), all[random.usize(..9) / 4]),
+            7 => Call::DeleteAs(random.usize(..2), all[random.usize(..3)]),
+            8 => Call::Checkpoint,
+            _ => Call::Reopen,
+        });
+        let calls: Vec<Call> = calls.collect();
+        if can_be_done(&calls) {
+            return calls;
+        }
+    }
+}
+
 fn can_be_done(calls: &[Call]) -> bool {
     let mut objects = 0;
     calls.iter().all(|call| match call {
@@ -338,8 +404,8 @@ fn can_be_done(calls: &[Call]) -> bool {
             objects += 1;
             objects <= 2
         }
-        Call::Overwrite(at) => *at < objects,
-        Call::Delete(at) => {
+        Call::Overwrite(at) | Call::OverwriteAs(at, _) => *at < objects,
+        Call::Delete(at) | Call::DeleteAs(at, _) => {
             let can = *at < objects;
             objects -= usize::from(can);
             can
@@ -455,6 +521,27 @@ fn rule_3_an_overwrite_touches_its_slot_after_its_record() {
         Call::Checkpoint,
         Call::Overwrite(0),
     ]);
+}
+
+#[test]
+fn rule_3_a_weaker_overwrite_touches_its_slot_after_its_record_as_well() {
+    use Call::{Checkpoint, DeleteAs, OverwriteAs, Put};
+    use Durability::{Buffered, Group, None};
+    let before = formatted();
+    for weak in [None, Buffered] {
+        for calls in [
+            vec![Put, OverwriteAs(0, weak), OverwriteAs(0, Group)],
+            vec![Put, OverwriteAs(0, weak), OverwriteAs(0, weak), Checkpoint],
+            vec![Put, OverwriteAs(0, weak), Put, OverwriteAs(1, Group)],
+            vec![Put, OverwriteAs(0, weak), DeleteAs(0, Group), Put],
+            vec![Put, OverwriteAs(0, weak), DeleteAs(0, weak), Put],
+        ] {
+            for durability in [weak, Group] {
+                let run = run(&before, &calls, durability).expect("it can be done");
+                crashes(1).check(&calls, &run, durability);
+            }
+        }
+    }
 }
 
 #[test]

@@ -16,10 +16,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
 
-use forgetful::Forgetful;
+use forgetful::{Event, Forgetful, Moment};
 use layout::{JOURNAL, SIZE};
 use mapless::{MultiStore, StoreError};
-use sample::{Sample, found, is, options, sample};
+use sample::{Sample, content, formatted, found, is, options, sample};
 
 fn is_damage(error: &StoreError) -> bool {
     matches!(error, StoreError::Damaged(_) | StoreError::NotAStore)
@@ -231,6 +231,57 @@ fn what_waits_in_a_scratch_area_rots() {
             assert_eq!(damaged, usize::from(one.1.is_none()), "byte {at}");
         }
     }
+}
+
+/// Power is lost between a long overwrite's record and its copy into the slot, and what the copy
+/// was to be made of rots: the object has its old bytes, or is known to be damaged.
+#[test]
+fn what_recovery_would_copy_from_a_scratch_area_rots() {
+    let disk = Arc::new(Forgetful::new(formatted()));
+    let store = options().open_on(disk.clone()).unwrap();
+    let (old, new) = (content(1, 66_000), content(2, 65_950));
+    let (id, other) = (store.put(&old).unwrap(), store.put(b"other").unwrap());
+    let slot = store.extent(id).unwrap().offset.get() as usize;
+    let before = disk.bytes();
+    disk.forget();
+    store.overwrite(id, &new).unwrap();
+    // Up to the first write of the slot.
+    let events = disk.events();
+    let is_copy = |event: &Event| {
+        matches!(event, Event::Write { offset, bytes }
+            if (*offset..offset + bytes.len()).contains(&slot))
+    };
+    let copied = events.iter().position(is_copy).expect("it is copied");
+    let mut moment = Moment::new(before);
+    events[..copied].iter().for_each(|event| moment.step(event));
+    let bytes = moment.current();
+    let records = layout::records(&bytes);
+    let record = records.last().unwrap().start;
+    assert_eq!(layout::get_32(&bytes, record + 24), 5);
+    let [at, len] = [64, 72].map(|at| layout::get(&bytes, record + at) as usize);
+    for store in opened(&bytes).expect("nothing is damaged") {
+        assert_eq!(store.get(id).unwrap(), new);
+    }
+    let mut answers = [0; 2];
+    for at in (at..at + len).step_by(601).chain(at..at + 40) {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1 << (at % 8);
+        for store in opened(&bytes).expect("only an object is damaged") {
+            assert_eq!(store.get(other).unwrap(), &b"other"[..]);
+            assert_eq!(store.len(), 2);
+            let answer = match store.get(id) {
+                Ok(bytes) if bytes == old => 0,
+                Err(StoreError::Corrupt(at)) if at == id => 1,
+                answer => panic!("byte {at}: {answer:?}"),
+            };
+            answers[answer] += 1;
+            if let Ok(scrubbed) = store.check() {
+                assert_eq!(scrubbed.corrupt.len(), answer);
+            }
+        }
+    }
+    println!("old, damaged: {answers:?}");
+    assert!(answers.iter().sum::<usize>() > 200, "{answers:?}");
 }
 
 #[test]

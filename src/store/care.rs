@@ -51,6 +51,8 @@ pub struct StoreStats {
     pub checkpoints: u64,
     /// Syncs that the journal made.
     pub syncs: u64,
+    /// Bytes of new contents that wait in memory for their records to be durable.
+    pub pending: usize,
     /// Bytes of memory, beside what is open and what waits.
     pub memory: usize,
     /// Bytes of the file.

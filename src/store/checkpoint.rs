@@ -1,7 +1,8 @@
 //! When the journal ends and the next image begins: checkpoints, and what waited for them.
 //!
 //! # Progress
-//! Whoever makes a checkpoint has the superblock's lock; overwrites pause while its end is chosen.
+//! Whoever makes a checkpoint has the superblock's lock; overwrites pause while its end is chosen,
+//! and until what waits in memory is in its slots.
 //!
 //! # Checked by
 //! `tests/store_crash.rs`; `tests/store_care.rs`.
@@ -13,6 +14,7 @@ use super::format::record::Change;
 use super::format::superblock::Superblock;
 use super::image::{Image, Next};
 use super::log::Reader;
+use super::options::Durability;
 use crate::sync::atomic::Ordering::*;
 use crate::sync::lock::MutexGuard;
 
@@ -54,15 +56,20 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let closed = self.gate.close();
         let end = self.log.end();
-        drop(closed);
         if end == superblock.lsn && (superblock.clean || !clean) {
-            drop(superblock);
+            drop((closed, superblock));
             self.release_until(end); // somebody else made it meanwhile
             return Ok(());
         }
-        self.log
-            .sync(end)
-            .map_err(|failed| StoreError::Io(failed.0))?;
+        if self.pending.is_empty() {
+            drop(closed);
+            self.survive(end, Durability::Group)?;
+        } else {
+            // Nobody takes the place of what waits, and must be in its slot.
+            self.survive(end, Durability::Group)?;
+            self.move_all(end)?;
+            drop(closed);
+        }
         let salt = superblock.salt;
         let next = Next {
             lsn: end,

@@ -3,7 +3,7 @@
 //! # Shape
 //! ```text
 //! put        slot <- bytes, then its record, then the sync that both share, then it is published
-//! overwrite  record with the bytes, sync, then slot <- bytes
+//! overwrite  record with the bytes, sync, then slot <- bytes: see `overwrite.rs`
 //! delete     hidden, record; its slot is reused when that is durable and its readers have left
 //! checkpoint the log up to C is durable, nobody is inside the gate; image + log = next image
 //! ```
@@ -23,17 +23,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::care::StoreStats;
-use super::disk::{Disk, DiskExt, copy};
+use super::disk::{Disk, DiskExt};
 use super::error::StoreError;
 use super::format::record::{Change, Put};
 use super::format::slot::{HEADER, Layout, MAX_LEN};
 use super::format::superblock::Superblock;
 use super::format::{Area, catalog};
-use super::gate::{Gate, Inside};
+use super::gate::Gate;
 use super::log::{Class, Failed, Log, Refused};
 use super::object;
 use super::open::{How, Open};
 use super::options::Durability;
+use super::pending::Pending;
 use super::space::Space;
 use crate::alloc::{FreeError, LookupError, OmniBlockAllocator, OmniReservation};
 use crate::id::{ByteLen, Extent, ObjectId};
@@ -79,6 +80,8 @@ pub(super) struct Engine {
     pub(super) allocator: OmniBlockAllocator,
     pub(super) open: Open,
     pub(super) gate: Gate,
+    /// Contents that belong into their slots once their records are durable.
+    pub(super) pending: Pending,
     /// Drawn so far.
     pub(super) generations: AtomicU64,
     /// The root object, 0 for none; changes under `rooting`.
@@ -213,30 +216,22 @@ impl Engine {
         }
     }
 
-    /// As `append`, and inside the gate from before it on.
-    fn append_inside(&self, change: &Change) -> Result<(Inside<'_>, u64), StoreError> {
-        loop {
-            let inside = self.gate.enter();
-            match self.log.append(change, Class::Ordinary) {
-                Ok(end) => return Ok((inside, end)),
-                Err(Refused::Failed(failed)) => return Err(StoreError::ReadOnly(failed.0)),
-                Err(Refused::Full) => drop(inside),
-            }
-            self.make_room_in_the_log()?;
-        }
-    }
-
     /// Waits until what ends here survives what it is to survive.
     pub(super) fn commit(&self, end: u64, durability: Durability) -> Result<(), StoreError> {
+        self.survive(end, durability)?;
+        self.settle();
+        self.checkpoint_by_and_by();
+        Ok(())
+    }
+
+    /// As `commit`, and sees to nothing that waited for it.
+    pub(super) fn survive(&self, end: u64, durability: Durability) -> Result<(), StoreError> {
         let done = match durability {
             Durability::None => Ok(()),
             Durability::Buffered => self.log.write(end),
             Durability::Group => self.log.sync(end),
         };
-        done.map_err(|failed| StoreError::Io(failed.0))?;
-        self.settle();
-        self.checkpoint_by_and_by();
-        Ok(())
+        done.map_err(|failed| StoreError::Io(failed.0))
     }
 
     /// Waits until everything so far is durable.
@@ -251,8 +246,14 @@ impl Engine {
         self.allocator.collect();
     }
 
-    /// Hands over the slots whose ends are durable by now.
+    /// Hands over the slots whose ends are durable by now, and writes the contents in place whose
+    /// records are.
     pub(super) fn settle(&self) {
+        self.settle_frees();
+        self.move_durable();
+    }
+
+    fn settle_frees(&self) {
         // Relaxed: whether it is worth a look; whoever adds one settles after it.
         if self.frees.load(Relaxed) == 0 {
             return;
@@ -270,6 +271,7 @@ impl Engine {
         self.frees.store(freed.len(), Relaxed);
         drop(freed);
         for Freed { id, end } in ready {
+            self.pending.discard(id);
             if self.open.free(id) {
                 self.reuse_after(id, end);
             }
@@ -436,52 +438,6 @@ impl Engine {
         self.locate(id, &self.allocator.pin())
     }
 
-    /// New content for objects that the caller alone changes, in one piece.
-    pub(super) fn overwrite(
-        &self,
-        all: Vec<(Extent, Put, Vec<u8>, Vec<u8>)>,
-    ) -> Result<(), StoreError> {
-        let (mut records, mut slots) = (Vec::new(), Vec::new());
-        for (slot, put, payload, bytes) in all {
-            records.push((put, payload));
-            slots.push((slot, bytes));
-        }
-        let change = Change::Overwrite(records);
-        let (inside, end) = self.append_inside(&change)?;
-        self.log
-            .sync(end)
-            .map_err(|failed| StoreError::Io(failed.0))?;
-        for (slot, bytes) in slots {
-            self.write(&bytes, slot.offset.get())?;
-        }
-        drop(inside);
-        self.settle();
-        self.checkpoint_by_and_by();
-        Ok(())
-    }
-
-    /// New content that is in a scratch area already, as it is to stand in the slot; `taken` is all
-    /// of the area.
-    pub(super) fn overwrite_from(
-        &self,
-        slot: Extent,
-        put: Put,
-        scratch: Area,
-        taken: Area,
-    ) -> Result<(), StoreError> {
-        let (inside, end) = self.append_inside(&Change::FromScratch(put, scratch))?;
-        self.log
-            .sync(end)
-            .map_err(|failed| StoreError::Io(failed.0))?;
-        let (disk, to) = (&*self.disk, slot.offset.get());
-        copy(disk, scratch, disk, to).map_err(|error| self.fail(error))?;
-        drop(inside);
-        self.later.lock().push((end, Later::Area(taken)));
-        self.settle();
-        self.checkpoint_by_and_by();
-        Ok(())
-    }
-
     /// An area for new content that is too long for the journal.
     pub(super) fn scratch(&self, len: u64) -> Result<Area, StoreError> {
         let directory = self.allocator.root().directory();
@@ -545,6 +501,7 @@ impl Engine {
             // Relaxed: a figure.
             checkpoints: self.checkpoints.load(Relaxed),
             syncs,
+            pending: self.pending.bytes(),
             memory: self.allocator.memory() + size_of::<Self>(),
             file_len: self.disk.len()?,
         })

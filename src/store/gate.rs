@@ -14,7 +14,8 @@ struct State {
     closed: bool,
 }
 
-/// Overwrites are inside between their record and the end of their writes in place.
+/// Overwrites are inside between their record and the end of their writes in place, or until their
+/// bytes can be found in the table of those that wait.
 #[derive(Debug)]
 pub(super) struct Gate {
     state: Mutex<State>,

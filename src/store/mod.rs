@@ -9,6 +9,7 @@
 //! checkpoint  where the journal ends        image     checkpoint + log = next checkpoint
 //! space       room before it is used        open      the objects that are open now
 //! object      bytes in a slot               gate      overwrites in progress
+//! overwrite   new content for objects    pending   contents that wait for their records
 //! care        checks, figures, salvage      backup    a copy of a store in use
 //! format      the file, byte by byte        disk      what it stands on
 //! ```
@@ -32,6 +33,8 @@ mod object;
 mod open;
 mod opening;
 mod options;
+mod overwrite;
+mod pending;
 mod recover;
 mod space;
 mod stream;

@@ -1,7 +1,7 @@
 //! Parts of the store by themselves, for the models in `loom-tests/`.
 //!
 //! # Checked by
-//! `loom-tests/store_log.rs`, `loom-tests/store_open.rs`.
+//! `loom-tests/store_log.rs`, `loom-tests/store_open.rs`, `loom-tests/store_pending.rs`.
 
 use std::fmt;
 use std::io;
@@ -10,10 +10,12 @@ use std::sync::Arc;
 use super::disk::{Disk, InTurn};
 use super::format::Area;
 use super::format::record::Change;
+use super::format::record::Put;
 use super::gate::{Closed, Gate, Inside};
 use super::log::{Class, Failed, Log, Reader, Refused};
 use super::open::{How, Open};
-use crate::id::ObjectId;
+use super::pending::{Content, Pending};
+use crate::id::{ByteLen, Extent, FileOffset, ObjectId};
 
 /// The salt of the records.
 const SALT: u64 = 7;
@@ -177,4 +179,67 @@ impl Users {
     pub fn open(&self) -> usize {
         self.0.len()
     }
+}
+
+/// A table of contents that wait: numbers, for slots that are elsewhere.
+#[derive(Debug)]
+pub struct Contents(Pending);
+
+impl Contents {
+    #[must_use]
+    #[allow(clippy::new_without_default)] // as the table itself
+    pub fn new() -> Self {
+        Self(Pending::new())
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[must_use]
+    pub fn find(&self, id: ObjectId) -> Option<u64> {
+        self.0.find(id).map(|content| content.put.generation)
+    }
+
+    /// A content whose record ends there.
+    pub fn insert(&self, id: ObjectId, number: u64, end: u64) {
+        let put = Put {
+            id: id.get(),
+            len: 0,
+            generation: number,
+            checksum: 0,
+            synced: false,
+        };
+        let slot = Extent::new(FileOffset::new(0), ByteLen::new(64));
+        let bytes = bytes::Bytes::new();
+        self.0.insert(Content { put, slot, bytes }, end);
+    }
+
+    pub fn discard(&self, id: ObjectId) {
+        self.0.discard(id);
+    }
+
+    pub fn move_until(&self, upto: u64, mut write: impl FnMut(ObjectId, u64)) {
+        let moved = self
+            .0
+            .move_until(upto, |content| written(content, &mut write));
+        moved.unwrap_or_else(|never| match never {});
+    }
+
+    pub fn move_all(&self, mut write: impl FnMut(ObjectId, u64)) {
+        let moved = self
+            .0
+            .move_all(u64::MAX, |content| written(content, &mut write));
+        moved.unwrap_or_else(|never| match never {});
+    }
+}
+
+fn written(
+    content: &Content,
+    write: &mut impl FnMut(ObjectId, u64),
+) -> Result<(), core::convert::Infallible> {
+    let id = ObjectId::new(content.put.id).expect("an object's id");
+    write(id, content.put.generation);
+    Ok(())
 }

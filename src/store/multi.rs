@@ -21,6 +21,7 @@ use super::format::slot::{HEADER, MAX_LEN};
 use super::object;
 use super::open::How;
 use super::options::{Durability, StoreOptions};
+use super::overwrite::Overwrite;
 use super::stream::{ObjectReader, ObjectWriter};
 use crate::id::{ByteLen, Extent, FileOffset, ObjectId};
 use crate::sync::epoch::Guard;
@@ -197,6 +198,10 @@ impl MultiStore {
         let engine = &*self.engine;
         let guard = engine.allocator.pin();
         let slot = engine.locate(id, &guard)?;
+        if let Some(content) = engine.pending.find(id) {
+            let generation = Generation(content.put.generation as u32);
+            return Ok(Some((generation, content.payload())));
+        }
         let len = slot.len.get() as usize;
         let mut small = [0; SMALL];
         if let Some(small) = small.get_mut(..len) {
@@ -236,8 +241,9 @@ impl MultiStore {
         self.engine.delete(id, durability)
     }
 
-    /// Gives an object other bytes, as many as its slot holds or fewer. Whoever reads meanwhile sees
-    /// the old ones or the new ones, and after a crash it is the same.
+    /// Gives an object other bytes, as many as its slot holds or fewer, as durable as the store's
+    /// options say. Whoever reads meanwhile sees the old ones or the new ones, and after a crash it
+    /// is the same.
     ///
     /// # Errors
     /// As [`get`](Self::get) and [`put`](Self::put); [`StoreError::TooLarge`] says how many fit.
@@ -246,9 +252,25 @@ impl MultiStore {
     /// Waits for this object's open readers, and for other changes of it.
     #[doc(alias = "WriteToObj")]
     pub fn overwrite(&self, id: ObjectId, bytes: impl AsRef<[u8]>) -> Result<(), StoreError> {
+        self.overwrite_with(id, bytes, self.engine.durability)
+    }
+
+    /// As [`overwrite`](Self::overwrite), with another durability. Bytes that need not be durable
+    /// yet wait in memory, where readers find them, until somebody syncs: a mebibyte of them at
+    /// most, beyond which an overwrite syncs by itself. One that is longer than that, or than a
+    /// quarter of the journal, is always [`Durability::Group`].
+    ///
+    /// # Errors
+    /// As `overwrite`.
+    pub fn overwrite_with(
+        &self,
+        id: ObjectId,
+        bytes: impl AsRef<[u8]>,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
         self.engine.check_writable()?;
         let _changing = self.engine.change(id, How::Overwrite);
-        self.overwrite_alone(id, bytes.as_ref())
+        self.overwrite_alone(id, bytes.as_ref(), durability)
     }
 
     /// As [`overwrite`](Self::overwrite), without waiting for this object's readers.
@@ -258,15 +280,27 @@ impl MultiStore {
     pub fn try_overwrite(&self, id: ObjectId, bytes: impl AsRef<[u8]>) -> Result<(), StoreError> {
         self.engine.check_writable()?;
         let _changing = self.engine.try_change(id, How::Overwrite)?;
-        self.overwrite_alone(id, bytes.as_ref())
+        self.overwrite_alone(id, bytes.as_ref(), self.engine.durability)
     }
 
-    fn overwrite_alone(&self, id: ObjectId, payload: &[u8]) -> Result<(), StoreError> {
+    fn overwrite_alone(
+        &self,
+        id: ObjectId,
+        payload: &[u8],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
         let engine = &*self.engine;
         let (slot, put, bytes) = self.encoded(id, payload)?;
         let change = Change::record_len_of_overwrite(payload.len() as u64);
         if engine.fits_the_journal(change) {
-            return engine.overwrite(vec![(slot, put, payload.to_vec(), bytes)]);
+            let payload = payload.to_vec();
+            let one = Overwrite {
+                slot,
+                put,
+                payload,
+                bytes,
+            };
+            return engine.overwrite(vec![one], durability);
         }
         let area = engine.scratch(bytes.len() as u64)?;
         engine.write(&bytes, area.offset)?;
@@ -291,7 +325,7 @@ impl MultiStore {
         Ok((slot, put, bytes))
     }
 
-    /// Overwrites several objects: after a crash all have their new bytes, or none. For readers each
+    /// Overwrites several objects, as durable as the store's options say: after a crash all have their new bytes, or none. For readers each
     /// object changes by itself.
     ///
     /// # Errors
@@ -323,13 +357,19 @@ impl MultiStore {
         let changing: Vec<_> = changing.collect();
         let all = sorted.iter().map(|(id, payload)| {
             let (slot, put, bytes) = self.encoded(*id, payload)?;
-            Ok((slot, put, payload.to_vec(), bytes))
+            let payload = payload.to_vec();
+            Ok(Overwrite {
+                slot,
+                put,
+                payload,
+                bytes,
+            })
         });
         let all = all.collect::<Result<Vec<_>, StoreError>>()?;
         let done = if all.is_empty() {
             Ok(())
         } else {
-            engine.overwrite(all)
+            engine.overwrite(all, engine.durability)
         };
         drop(changing);
         done
@@ -467,6 +507,9 @@ impl MultiStore {
         }
         let guard = engine.allocator.pin();
         let slot = engine.locate(id, &guard)?;
+        if let Some(content) = engine.pending.find(id) {
+            return Ok(content.put.len);
+        }
         let bytes = engine
             .disk
             .read_vec_at(HEADER as usize, slot.offset.get())?;

@@ -21,6 +21,7 @@ use super::log::Log;
 use super::object;
 use super::open::Open;
 use super::options::Durability;
+use super::pending::Pending;
 use super::recover::{self, Redo};
 use super::space::Space;
 use crate::alloc::{AllocatorSnapshot, OmniBlockAllocator, RangeSnapshot, SizeClasses};
@@ -134,6 +135,7 @@ impl Engine {
             allocator,
             open: Open::new(),
             gate: Gate::new(),
+            pending: Pending::new(),
             generations: AtomicU64::new(generations),
             root: AtomicU64::new(image.root.unwrap_or(0)),
             rooting: Mutex::new(()),

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use super::disk::DiskExt;
 use super::engine::{Engine, layout_of};
 use super::error::StoreError;
-use super::format::slot::{BLOCK, HEADER, Header, Layout, list_bytes};
+use super::format::slot::{BLOCK, Header, Layout, list_bytes};
 use super::format::{Area, checksum};
 use super::object;
 use super::open::How;
@@ -120,10 +120,9 @@ impl ObjectWriter {
         engine.check_writable()?;
         let reading = engine.read(id);
         let slot = engine.slot(id)?;
-        let header = header_at(engine, slot)?;
+        let generation = engine.generation(id, slot)?;
         drop(reading);
         let scratch = engine.scratch(slot.len.get())?;
-        let generation = header.generation;
         Ok(Self::new(
             engine,
             id,
@@ -293,7 +292,7 @@ impl ObjectWriter {
         let engine = &self.engine;
         engine.sync_data()?;
         let _changing = engine.change(self.id, How::Overwrite);
-        if engine.slot(self.id)? != slot || header_at(engine, slot)?.generation != generation {
+        if engine.slot(self.id)? != slot || engine.generation(self.id, slot)? != generation {
             return Err(StoreError::Stale(self.id));
         }
         let put = object::put_of(self.id.get(), self.generation, header);
@@ -353,13 +352,6 @@ impl fmt::Debug for ObjectWriter {
     }
 }
 
-fn header_at(engine: &Engine, slot: Extent) -> Result<Header, StoreError> {
-    let bytes = engine
-        .disk
-        .read_vec_at(HEADER as usize, slot.offset.get())?;
-    Ok(object::header_of(&bytes).expect("as many bytes as a header has"))
-}
-
 // -------------------------------------------------------------------- reading
 
 /// What a reader has verified already.
@@ -409,6 +401,10 @@ impl ObjectReader {
         }
         let corrupt = StoreError::Corrupt(id);
         let slot = engine.slot(id)?;
+        if let Some(content) = engine.pending.find(id) {
+            (self.len, self.content) = (content.put.len, Content::Whole(content.payload()));
+            return Ok(());
+        }
         let layout = layout_of(slot);
         // The header, the list, and what there is of a short object.
         let front = slot.len.get().min(layout.payload + BLOCK);
