@@ -13,7 +13,7 @@ use super::disk::{Disk, DiskExt, InTurn, copy};
 use super::engine::{Callback, Engine, Overlaid, random};
 use super::error::{Damage, StoreError};
 use super::format::Area;
-use super::format::slot::Layout;
+use super::format::slot::{Header, Layout};
 use super::format::superblock::{Features, Superblock};
 use super::gate::Gate;
 use super::image::{Image, Next};
@@ -174,22 +174,32 @@ fn redo_in_place(disk: &dyn Disk, image: &Image, redo: &Redo) -> Result<(), Stor
         Redo::Scratch(put, area) => {
             if object::verifies_at(disk, area.offset, put, layout)? {
                 copy(disk, *area, disk, slot.offset)?;
+            } else if !object::verifies_at(disk, slot.offset, put, layout)? {
+                // What was acknowledged is lost, and the old bytes do not come back in its place.
+                let lost = Header::of_lost(put.checksum, put.generation as u32, put.len);
+                disk.write_all_at(&lost.to_bytes(), slot.offset)?;
             }
         }
     }
     Ok(())
 }
 
-/// The content that an overwrite gives to its slot; what is in a scratch area is verified.
+/// The content that an overwrite gives to its slot; what is in a scratch area is verified, and
+/// may have been copied before.
 fn content_of(disk: &dyn Disk, image: &Image, redo: &Redo) -> Result<Overlaid, StoreError> {
-    let (_, layout) = slot_of(image, redo)?;
+    let (slot, layout) = slot_of(image, redo)?;
     match redo {
         Redo::Bytes(put, payload) => Ok((*put, Some(payload.clone().into()))),
         Redo::Scratch(put, area) => {
-            let bytes = disk.read_vec_at(area.len as usize, area.offset)?;
-            let found = object::decode(put.id, &bytes, layout);
-            let range = found.and_then(|(header, range)| put.is(&header).then_some(range));
-            Ok((*put, range.map(|range| Bytes::from(bytes).slice(range))))
+            for offset in [area.offset, slot.offset] {
+                let bytes = disk.read_vec_at(area.len as usize, offset)?;
+                let found = object::decode(put.id, &bytes, layout);
+                let found = found.filter(|(header, _)| put.is(header));
+                if let Some((_, range)) = found {
+                    return Ok((*put, Some(Bytes::from(bytes).slice(range))));
+                }
+            }
+            Ok((*put, None))
         }
     }
 }

@@ -94,6 +94,16 @@ impl Header {
         Self::new(id, generation, len, LISTED, &list_bytes(list))
     }
 
+    /// Of an object that was here, by what its record says.
+    pub(in crate::store) fn of_lost(checksum: u32, generation: u32, len: u64) -> Self {
+        Self {
+            checksum,
+            generation,
+            len,
+            flags: if len > BLOCK { LISTED } else { 0 },
+        }
+    }
+
     fn new(id: u64, generation: u32, len: u64, flags: u8, covered: &[u8]) -> Self {
         let mut header = Self {
             checksum: 0,
