@@ -141,7 +141,7 @@ fn a_guard_of_another_thread_holds_slots_too() {
     let id = slots.alloc().unwrap();
     let (pinned, go) = (Barrier::new(2), Barrier::new(2));
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let reader = scope.spawn(|| {
             let _guard = domain.pin();
             pinned.wait();
             go.wait();
@@ -153,6 +153,8 @@ fn a_guard_of_another_thread_holds_slots_too() {
             assert_eq!(slots.alloc(), Err(AllocError::Full { waiting: 1 }));
         }
         go.wait();
+        // The scope would not wait for the thread's end, where its thread-locals pin once more.
+        reader.join().unwrap();
     });
     assert_eq!(slots.alloc(), Ok(id));
 }
