@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::classes::MAX_CLASSES;
 use super::directory::{NO_CLASS, Watch};
 use super::omni::OmniBlockAllocator;
 use super::omni_handles::{OmniReservation, OmniRun};
@@ -15,6 +16,15 @@ impl OmniBlockAllocator {
     /// Has somebody asked before a range or large object is put to use, and keeps ranges.
     pub(crate) fn watch(&mut self, watch: Arc<dyn Watch>) {
         self.root_mut().directory_mut().watch(watch);
+    }
+
+    /// Whether a class of this size can be added; only its adding by others changes that.
+    pub(crate) fn can_add_size_class(&self, size: ByteLen) -> bool {
+        let table = self.table();
+        let there = table
+            .fit(size)
+            .is_some_and(|class| class.slot_size() == size);
+        !there && self.classes().count() < MAX_CLASSES
     }
 
     /// The size of the slots that a length goes to; nothing for large ones.

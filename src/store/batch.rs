@@ -98,20 +98,28 @@ impl Engine {
         all: &[B],
         durability: Durability,
     ) -> Result<Vec<ObjectId>, StoreError> {
+        // Asked once: whoever says something else each time is not believed.
+        let all: Vec<&[u8]> = all.iter().map(AsRef::as_ref).collect();
         let mut ids = Vec::with_capacity(all.len());
         for some in all.chunks(self.log.longest() as usize / 64) {
-            self.put_some(some, durability, &mut ids)?;
+            if let Err(error) = self.put_some(some, durability, &mut ids) {
+                // Nobody is told of those that are there: they go again, as far as that can be.
+                let deleted = |id| self.delete(id, Durability::None);
+                ids.into_iter().try_for_each(deleted).unwrap_or_default();
+                return Err(error);
+            }
         }
+        self.tell_all(&ids);
         Ok(ids)
     }
 
-    fn put_some<B: AsRef<[u8]>>(
+    fn put_some(
         &self,
-        all: &[B],
+        all: &[&[u8]],
         durability: Durability,
         ids: &mut Vec<ObjectId>,
     ) -> Result<(), StoreError> {
-        let len = |at: usize| all[at].as_ref().len() as u64;
+        let len = |at: usize| all[at].len() as u64;
         let mut order: Vec<usize> = (0..all.len()).collect();
         order.sort_by_key(|at| len(*at));
         let mut reserved = self.reserve_none();
@@ -127,18 +135,14 @@ impl Engine {
             .zip(reserved.iter())
             .try_for_each(|(at, slot)| {
                 ids[from + at] = slot.0;
-                batch.put(slot, all[*at].as_ref())
+                batch.put(slot, all[*at])
             });
         let done = done.and_then(|()| batch.finish());
         let done = done.and_then(|changes| self.put_on_record(&changes, reserved, durability));
         if done.is_err() {
             ids.truncate(from);
         }
-        done?;
-        if let Some(call) = &self.on_allocate {
-            ids[from..].iter().for_each(|id| call(*id));
-        }
-        Ok(())
+        done
     }
 
     /// Appends the records of objects, whose slots have their bytes, and publishes them.

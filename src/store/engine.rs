@@ -18,6 +18,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -87,6 +88,8 @@ pub(super) struct Engine {
     /// The root object, 0 for none; changes under `rooting`.
     pub(super) root: AtomicU64,
     pub(super) rooting: Mutex<()>,
+    /// Taken by whoever adds a class.
+    pub(super) classing: Mutex<()>,
     pub(super) freed: Mutex<VecDeque<Freed>>,
     /// How many are in `freed`: whether it is worth a look.
     pub(super) frees: AtomicUsize,
@@ -189,6 +192,20 @@ impl Engine {
             Ok(Changing { engine: self, id })
         } else {
             Err(StoreError::Busy(id))
+        }
+    }
+
+    /// Keeps others from all of these objects; waits for one of them only while it keeps nobody from
+    /// any.
+    pub(super) fn change_all(&self, ids: &[ObjectId]) -> Result<Vec<Changing<'_>>, StoreError> {
+        loop {
+            ids.iter().try_for_each(|id| self.slot(*id).map(drop))?;
+            let all = ids.iter().map(|id| self.try_change(*id, How::Overwrite));
+            match all.collect::<Result<Vec<_>, StoreError>>() {
+                Ok(all) => return Ok(all),
+                Err(StoreError::Busy(id)) => drop(self.change(id, How::Overwrite)),
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -385,11 +402,25 @@ impl Engine {
             reservation.keep();
             return Err(error);
         }
-        let id = reservation.publish();
+        Ok(reservation.publish())
+    }
+
+    /// Says that there is a new object: under no lock, and with nothing held of it.
+    pub(super) fn tell(&self, id: ObjectId) {
         if let Some(call) = &self.on_allocate {
             call(id);
         }
-        Ok(id)
+    }
+
+    /// As `tell`, of many; a panic is passed on when all were told.
+    pub(super) fn tell_all(&self, ids: &[ObjectId]) {
+        let panics = ids.iter().filter_map(|id| {
+            let told = catch_unwind(AssertUnwindSafe(|| self.tell(*id)));
+            told.err()
+        });
+        if let Some(payload) = panics.collect::<Vec<_>>().into_iter().next() {
+            resume_unwind(payload);
+        }
     }
 
     pub(super) fn put(
@@ -407,17 +438,22 @@ impl Engine {
             put.synced = true;
         }
         let end = self.append(&self.put_change(put, &reservation))?;
-        Ok((self.publish(reservation, end, durability)?, generation))
+        let id = self.publish(reservation, end, durability)?;
+        self.tell(id);
+        Ok((id, generation))
     }
 
     /// Makes the object invisible, and its slot free by and by.
     pub(super) fn delete(&self, id: ObjectId, durability: Durability) -> Result<(), StoreError> {
         self.check_writable()?;
+        self.slot(id)?;
         let changing = self.change(id, How::Delete);
+        self.slot(id)?;
+        let rooting = (self.root() == Some(id)).then(|| self.rooting.lock());
+        // Its record first: where there is none, it is not hidden either.
+        let end = self.append(&Change::Free(vec![id.get()]))?;
         let hidden = self.allocator.hide(id);
         hidden.map_err(|error| unfreed(id, error))?;
-        let rooting = (self.root() == Some(id)).then(|| self.rooting.lock());
-        let end = self.append(&Change::Free(vec![id.get()]))?;
         if rooting.is_some() && self.root() == Some(id) {
             // Relaxed: as the load.
             self.root.store(0, Relaxed);
@@ -466,6 +502,10 @@ impl Engine {
 
     pub(super) fn set_root(&self, id: Option<ObjectId>) -> Result<(), StoreError> {
         self.check_writable()?;
+        if let Some(id) = id {
+            self.slot(id)?;
+        }
+        // As a deletion, which it keeps out.
         let changing = id.map(|id| self.change(id, How::Delete));
         if let Some(id) = id {
             self.slot(id)?;
@@ -481,12 +521,18 @@ impl Engine {
     pub(super) fn add_class(&self, size: ByteLen) -> Result<(), StoreError> {
         self.check_writable()?;
         check_class(size)?;
+        let _one_at_a_time = self.classing.lock();
+        let cannot = StoreError::Invalid("there is a class of this size, or too many are");
+        if !self.allocator.can_add_size_class(size) {
+            return Err(cannot);
+        }
         let directory = self.allocator.root().directory();
         let room = self.space.room_for_class(directory);
         room.map_err(|_| StoreError::NoSpace)?;
-        let added = self.allocator.add_size_class(size);
-        added.map_err(|_| StoreError::Invalid("there is a class of this size, or too many are"))?;
+        // Its record first: those of its ranges come behind.
         let end = self.append(&Change::Class(size.get()))?;
+        let added = self.allocator.add_size_class(size);
+        added.map_err(|_| cannot)?;
         self.commit(end, self.durability)
     }
 

@@ -24,7 +24,7 @@ use super::disk::{Disk, DiskExt};
 use super::error::Damage;
 use super::format::catalog::{self, Catalog, Large, PageRef, Range};
 use super::format::page::{self, Page, WORDS};
-use super::format::record::Change;
+use super::format::record::{self, Change};
 use super::format::superblock::{self, Superblock};
 use super::format::{Area, checksum};
 
@@ -351,6 +351,16 @@ impl Image {
             Change::Catalogs(area) => self.catalogs = *area,
         }
         Ok(())
+    }
+
+    /// Where the last session did not end well, some generations were given to puts whose records are
+    /// lost: no more than the journal has room for.
+    pub(super) fn skip_generations(&mut self) {
+        let superblock = &mut self.superblock;
+        if !superblock.clean {
+            let lost = superblock.journal.len / record::PUT_LEN as u64;
+            superblock.generations = superblock.generations.saturating_add(lost);
+        }
     }
 
     fn drew(&mut self, generation: u64) {

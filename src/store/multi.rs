@@ -269,6 +269,7 @@ impl MultiStore {
         durability: Durability,
     ) -> Result<(), StoreError> {
         self.engine.check_writable()?;
+        self.engine.slot(id)?;
         let _changing = self.engine.change(id, How::Overwrite);
         self.overwrite_alone(id, bytes.as_ref(), durability)
     }
@@ -350,11 +351,8 @@ impl MultiStore {
             let capacity = engine.journal_room();
             return Err(StoreError::TooLarge { len, capacity });
         }
-        // In the order of the ids, so that no two batches wait for each other.
-        let changing = sorted
-            .iter()
-            .map(|(id, _)| engine.change(*id, How::Overwrite));
-        let changing: Vec<_> = changing.collect();
+        let ids: Vec<ObjectId> = sorted.iter().map(|(id, _)| *id).collect();
+        let changing = engine.change_all(&ids)?;
         let all = sorted.iter().map(|(id, payload)| {
             let (slot, put, bytes) = self.encoded(*id, payload)?;
             let payload = payload.to_vec();

@@ -82,6 +82,7 @@ impl Engine {
                 found.image.superblock.features.read_only,
             ));
         }
+        found.image.skip_generations();
         for redo in &found.redo {
             redo_in_place(&*disk, &found.image, redo)?;
         }
@@ -139,6 +140,7 @@ impl Engine {
             generations: AtomicU64::new(generations),
             root: AtomicU64::new(image.root.unwrap_or(0)),
             rooting: Mutex::new(()),
+            classing: Mutex::new(()),
             freed: Mutex::new(VecDeque::new()),
             frees: AtomicUsize::new(0),
             later: Mutex::new(Vec::new()),

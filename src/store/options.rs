@@ -176,7 +176,8 @@ impl StoreOptions {
     /// # Errors
     /// As [`open`](Self::open), but for the file's.
     pub fn open_read_only_on(self, disk: Arc<dyn Disk>) -> Result<MultiStore, StoreError> {
-        Ok(MultiStore::over(Engine::open_read_only(disk)?))
+        let engine = Engine::open_read_only(self.limited(disk))?;
+        Ok(MultiStore::over(engine))
     }
 
     /// Makes a store on a medium of the caller's.
@@ -195,12 +196,16 @@ impl StoreOptions {
     /// As [`open`](Self::open), but for the file's.
     pub fn open_on(self, disk: Arc<dyn Disk>) -> Result<MultiStore, StoreError> {
         self.check()?;
-        let disk: Arc<dyn Disk> = match self.disk_operations {
+        let engine = Engine::open(self.limited(disk), self.durability, self.on_allocate)?;
+        Ok(MultiStore::over(engine))
+    }
+
+    /// The disk, with so many operations at once as were asked for.
+    fn limited(&self, disk: Arc<dyn Disk>) -> Arc<dyn Disk> {
+        match self.disk_operations {
             Some(most) => Arc::new(Limited::new(disk, most)),
             None => disk,
-        };
-        let engine = Engine::open(disk, self.durability, self.on_allocate)?;
-        Ok(MultiStore::over(engine))
+        }
     }
 }
 

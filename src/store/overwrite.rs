@@ -59,7 +59,9 @@ impl Engine {
         durability: Durability,
     ) -> Result<(), StoreError> {
         let len = all.iter().map(|one| one.bytes.len()).sum();
-        let durability = if self.pending.has_room(len) {
+        let may_wait = durability != Durability::Group;
+        let admitted = may_wait.then(|| self.pending.admit(len)).flatten();
+        let durability = if admitted.is_some() {
             durability
         } else {
             Durability::Group
@@ -81,7 +83,7 @@ impl Engine {
         for content in contents {
             self.place(content, end, durability)?;
         }
-        drop(inside);
+        drop((inside, admitted));
         self.settle();
         self.checkpoint_by_and_by();
         Ok(())
@@ -93,7 +95,12 @@ impl Engine {
         let id = ObjectId::new(content.put.id).expect("an object's id");
         let is_durable = durability == Durability::Group;
         if is_durable && self.pending.end_of(id).is_none() {
-            return self.write_content(&content);
+            let written = self.write_content(&content);
+            if written.is_err() {
+                // Half of it may be in the slot: readers find it here.
+                self.pending.insert(content, end);
+            }
+            return written;
         }
         self.pending.insert(content, end);
         if is_durable {

@@ -89,6 +89,8 @@ struct Shard {
 pub(super) struct Pending {
     count: AtomicUsize,
     bytes: AtomicUsize,
+    /// Those that were admitted and are not in the table yet.
+    admitted: AtomicUsize,
     /// All whose records end before it were moved, but for those that came late.
     upto: AtomicU64,
     shards: Box<[Shard]>,
@@ -101,6 +103,19 @@ struct Move<'a> {
     id: ObjectId,
     end: u64,
     is_done: bool,
+}
+
+/// Bytes that are on their way into the table.
+pub(super) struct Admitted<'a> {
+    pending: &'a Pending,
+    bytes: usize,
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        // Relaxed: as where it was added.
+        self.pending.admitted.fetch_sub(self.bytes, Relaxed);
+    }
 }
 
 impl Drop for Move<'_> {
@@ -126,6 +141,7 @@ impl Pending {
         Self {
             count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            admitted: AtomicUsize::new(0),
             upto: AtomicU64::new(0),
             shards: (0..SHARDS).map(shard).collect(),
         }
@@ -148,9 +164,16 @@ impl Pending {
         self.bytes.load(Relaxed)
     }
 
-    /// Whether so many bytes more may wait.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.bytes().saturating_add(bytes) <= MOST
+    /// That so many bytes more may wait, if they may, for one who has not brought them yet.
+    pub(super) fn admit(&self, bytes: usize) -> Option<Admitted<'_>> {
+        // Relaxed: a bound on memory, which two who come at once see both of.
+        let before = self.admitted.fetch_add(bytes, Relaxed);
+        let admitted = Admitted {
+            pending: self,
+            bytes,
+        };
+        let all = self.bytes().saturating_add(before).saturating_add(bytes);
+        (all <= MOST).then_some(admitted)
     }
 
     /// What an object's content is to be, if that is not in its slot yet.

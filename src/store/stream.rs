@@ -118,6 +118,7 @@ impl ObjectWriter {
     /// For other content of an object.
     pub(super) fn over(engine: &Arc<Engine>, id: ObjectId) -> Result<Self, StoreError> {
         engine.check_writable()?;
+        engine.slot(id)?;
         let reading = engine.read(id);
         let slot = engine.slot(id)?;
         let generation = engine.generation(id, slot)?;
@@ -213,10 +214,16 @@ impl ObjectWriter {
                 scratch,
             } => self.replace(*slot, *generation, *scratch, header),
         };
-        if done.is_err() {
+        if let Err(error) = done {
             self.target = Some(target);
+            return Err(error);
         }
-        done.map(|()| self.id)
+        let (engine, id) = (Arc::clone(&self.engine), self.id);
+        drop(self); // what it held of the object
+        if matches!(target, Target::New { .. }) {
+            engine.tell(id);
+        }
+        Ok(id)
     }
 
     /// Writes what is in memory yet: the last block, the list and the header.
@@ -378,6 +385,7 @@ pub struct ObjectReader {
 
 impl ObjectReader {
     pub(super) fn open(engine: &Arc<Engine>, id: ObjectId) -> Result<Self, StoreError> {
+        engine.slot(id)?;
         engine.open.read(id);
         // From here on it is counted, and its drop ends that.
         let mut reader = Self {

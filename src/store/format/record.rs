@@ -100,6 +100,9 @@ struct RawPut {
     zero: U32,
 }
 
+/// What a new object takes of a record.
+pub(in crate::store) const PUT_LEN: usize = size_of::<RawPut>();
+
 const SYNCED: u64 = 1 << 56;
 
 impl From<Put> for RawPut {
