@@ -62,6 +62,8 @@ mod id;
 #[cfg(feature = "index")]
 mod index;
 #[cfg(feature = "store")]
+mod objects;
+#[cfg(feature = "store")]
 mod store;
 // Whoever takes one piece alone leaves parts of the door unused.
 #[cfg_attr(not(feature = "alloc"), allow(dead_code))]
@@ -77,6 +79,8 @@ pub use id::{
 };
 #[cfg(feature = "index")]
 pub use index::*;
+#[cfg(feature = "store")]
+pub use objects::*;
 #[cfg(feature = "store")]
 pub use store::*;
 pub use sync::epoch::{Domain, Guard};

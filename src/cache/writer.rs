@@ -194,7 +194,7 @@ impl<'a, K, V> Writer<'a, K, V> {
         self.unlink(entry, cause);
     }
 
-    fn off_the_rings(&mut self, entry: u32) {
+    pub(super) fn off_the_rings(&mut self, entry: u32) {
         if self.core.book.is_parked(entry) {
             return;
         }
@@ -266,6 +266,9 @@ impl<'a, K, V> Writer<'a, K, V> {
     /// An entry's word is gone, or names its successor.
     pub(super) fn left(&mut self, entry: u32, cause: Cause) {
         self.core.tally.left[cause as usize] += 1;
+        if let Some(owner) = &self.engine.owner {
+            owner.left(&self.pair(entry).1, cause);
+        }
         self.unschedule(entry);
         if self.is_weightless(entry) {
             self.core.weightless -= 1;
