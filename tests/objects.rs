@@ -48,9 +48,7 @@ fn bytes_come_back_without_a_copy() {
 #[test]
 fn all_room_comes_back() {
     let store = store();
-    let ids: Vec<ObjectId> = (0..10)
-        .map(|n| store.put_bytes(kib(n)).unwrap())
-        .collect();
+    let ids: Vec<ObjectId> = (0..10).map(|n| store.put_bytes(kib(n)).unwrap()).collect();
     assert_eq!(store.stats().objects, 10);
     assert_eq!(store.stats().bytes, 45 << 10);
     store.delete(ids[3]).unwrap();
@@ -322,7 +320,10 @@ fn a_dropped_store_is_closed_to_what_it_gave_out() {
     let (builder, promise) = (store.create(3).unwrap(), store.promise().unwrap());
     let pending: ObjectRef<Bytes> = store.reference(promise.id()).unwrap();
     drop(store);
-    refused!(reference.get_blocking(), ObjectError::Closed | ObjectError::Deleted(_));
+    refused!(
+        reference.get_blocking(),
+        ObjectError::Closed | ObjectError::Deleted(_)
+    );
     refused!(pending.get_blocking(), ObjectError::Closed);
     refused!(
         promise.fulfil(kib(1)).map_err(|error| error.reason),
@@ -392,7 +393,10 @@ fn who_waits_for_room_gets_it_in_order() {
     let second = second.join().unwrap().unwrap();
     assert!(first < second);
     let late = store.put_timeout(kib(2_000), Duration::from_secs(1));
-    refused!(late.map_err(|error| error.reason), ObjectError::TooLarge { .. });
+    refused!(
+        late.map_err(|error| error.reason),
+        ObjectError::TooLarge { .. }
+    );
     let pin = store.pinned(first).unwrap();
     let late = store.put_timeout(kib(600), Duration::from_millis(10));
     let error = late.unwrap_err();

@@ -23,7 +23,7 @@ use super::tick::Moment;
 use super::times::{At, Look, Rules, Times, Timetable};
 use super::writer::{After, Leaver, Writer};
 use crate::sync::atomic::{AtomicU64, Ordering::*};
-use crate::sync::epoch::{Domain, Guard};
+use crate::sync::epoch::{Domain, Guard, Ripe};
 use crate::sync::gauge::Gauge;
 use crate::sync::lock::Mutex;
 use crate::sync::telling::{self, Telling};
@@ -430,17 +430,19 @@ impl<K, V> Engine<K, V> {
 
     /// Lets go of all that nobody looks at any more, in every shard.
     pub(super) fn collect(&self) {
+        // One mark for all: each takes the epochs some kilobytes.
+        let (ripe, mut any) = (Ripe::new(), false);
         for shard in &self.shards {
-            self.seal(shard);
+            any |= self.open(shard).seal_with(&ripe);
+        }
+        if any {
+            let guard = self.domain.pin();
+            self.domain.defer_mark(ripe, &guard);
         }
         self.domain.nudge();
         for shard in &self.shards {
             self.reap(shard);
         }
-    }
-
-    fn seal(&self, shard: &Shard<K, V>) {
-        self.open(shard).seal();
     }
 
     /// Drops one ripe batch after the other.

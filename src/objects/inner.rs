@@ -39,12 +39,14 @@ use crate::cache::{Cause, Clock, CoarseClock};
 use crate::id::ObjectId;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use crate::sync::epoch::Guard;
-use crate::sync::park::back_off;
+use crate::sync::park::yield_now;
 
 /// So often room is made that others take.
 const ROUNDS: u32 = 16;
 /// Beside what is needed, such a part of the limit is made free, so that not every put has to.
 const AHEAD: u64 = 128;
+/// What weighs so much is freed as soon as it can be; the rest, by many at a time or for want of room.
+const LARGE: u64 = 64 << 10;
 /// A tick of the store's clock.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
@@ -257,7 +259,7 @@ impl Inner {
     /// Evicts what may go until there is room; nothing, if what may not go leaves none.
     #[cold]
     pub(super) fn make_room(&self, need: u64, who: Asks) -> Result<Ticket, Full> {
-        for times in 0..ROUNDS {
+        for _ in 0..ROUNDS {
             if who == Asks::Now && self.room.is_waited_for() {
                 break;
             }
@@ -267,18 +269,20 @@ impl Inner {
             if let Some(ticket) = self.room.take(need, who) {
                 return Ok(ticket);
             }
-            let (free, loose) = (self.room.free(), self.cache.loose_weight());
-            if free.saturating_add(loose) < need {
+            // What readers of this moment look at comes back when they have left.
+            let coming = self.room.free() + self.cache.retained_weight();
+            if coming.saturating_add(self.cache.loose_weight()) < need {
                 break;
             }
-            let ahead = self.room.limit() / AHEAD;
-            self.cache
-                .shed(need.saturating_sub(free).saturating_add(ahead));
-            self.cache.collect();
+            if coming < need {
+                let ahead = self.room.limit() / AHEAD;
+                self.cache.shed(need - coming + ahead);
+                self.cache.collect();
+            }
             if let Some(ticket) = self.room.take(need, who) {
                 return Ok(ticket);
             }
-            back_off(times);
+            yield_now();
         }
         Err(self.full(need))
     }
@@ -422,9 +426,15 @@ impl Inner {
         id: ObjectId,
         of: impl FnOnce(&Object, Seen) -> (Fate, Told),
     ) -> Result<bool, ObjectError> {
-        let told = self
-            .cache
-            .tend(&id, |object| of(object, object.word.look()));
+        let mut is_large = false;
+        let told = self.cache.tend(&id, |object| {
+            let (fate, told) = of(object, object.word.look());
+            is_large = fate.leaves && weigh(&id, object) >= LARGE;
+            (fate, told)
+        });
+        if is_large {
+            self.cache.collect();
+        }
         self.room.changed();
         match told {
             None => Err(self.absent(id)),

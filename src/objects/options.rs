@@ -7,8 +7,10 @@ use super::inner::Inner;
 use super::object::OVERHEAD;
 use super::store::InMemoryStore;
 
-/// What a store keeps for itself, whatever is in it: the limit has to be more.
+/// What a store keeps for itself, whatever is in it ..
 const BASE: u64 = 1 << 16;
+/// .. and a part of the limit, for its tables and for what waits for readers in the epochs.
+const PART: u64 = 128;
 /// No limit is higher.
 const MOST: u64 = 1 << 62;
 
@@ -83,12 +85,13 @@ impl InMemoryStoreBuilder {
     /// # Errors
     /// If the limit leaves no room for an object.
     pub fn build(self) -> Result<InMemoryStore, LimitTooSmall> {
-        let least = BASE + OVERHEAD;
+        let least = BASE + BASE / 32 + OVERHEAD;
         if self.limit < least {
             let limit = self.limit;
             return Err(LimitTooSmall { limit, least });
         }
-        let room = self.limit.min(MOST) - BASE;
+        let limit = self.limit.min(MOST);
+        let room = limit - BASE - limit / PART;
         Ok(InMemoryStore::of(Inner::new(room, self.options)))
     }
 }

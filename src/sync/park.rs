@@ -69,6 +69,12 @@ pub(crate) fn block_on_until<F: Future>(future: F, deadline: Instant) -> Option<
     }
 }
 
+/// Gives way to others.
+#[cfg(feature = "store")]
+pub(crate) fn yield_now() {
+    thread::yield_now();
+}
+
 /// Gives way to others, longer each time.
 pub(crate) fn back_off(times: u32) {
     #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
