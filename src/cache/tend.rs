@@ -79,6 +79,12 @@ where
         told
     }
 
+    /// A word to the processor, before one pins.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: &K) {
+        self.inner.engine.prefetch(self.hash(key));
+    }
+
     /// The value of this key. Counts as a use, and in no statistics.
     #[inline]
     pub(crate) fn use_in<'g>(&'g self, key: &K, guard: &'g Guard) -> Option<&'g V> {

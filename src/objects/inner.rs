@@ -228,11 +228,22 @@ impl Inner {
         }
     }
 
-    pub(super) fn get_stored(&self, id: ObjectId) -> Answer {
+    /// What `f` makes of an object's bytes.
+    #[inline]
+    pub(super) fn read<R>(
+        &self,
+        id: ObjectId,
+        f: impl FnOnce(&Bytes, StoredType) -> R,
+    ) -> Result<R, ObjectError> {
         let _visit = self.visit();
+        self.cache.prefetch(&id);
         let guard = self.cache.pin();
         let (bytes, kind) = self.look(id, &guard)?;
-        Ok((bytes.clone(), kind))
+        Ok(f(bytes, kind))
+    }
+
+    pub(super) fn get_stored(&self, id: ObjectId) -> Answer {
+        self.read(id, |bytes, kind| (bytes.clone(), kind))
     }
 
     // ---------------------------------------------------------------- room

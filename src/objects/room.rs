@@ -32,7 +32,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::error::ObjectError;
-use crate::sync::atomic::{AtomicU64, Ordering::*, fence};
+use crate::sync::atomic::{AtomicU64, Ordering::*};
+use crate::sync::barrier::Unequal;
 use crate::sync::lock::Mutex;
 
 const WAITED_FOR: u64 = 1;
@@ -43,6 +44,8 @@ pub(super) struct Room {
     word: AtomicU64,
     limit: u64,
     line: Mutex<Line>,
+    /// Between a reader who leaves and the front who looks.
+    leaving: Unequal,
 }
 
 #[derive(Default)]
@@ -84,6 +87,7 @@ impl Room {
             word: AtomicU64::new(limit * TOKEN),
             limit,
             line: Mutex::new(Line::default()),
+            leaving: Unequal::new(),
         })
     }
 
@@ -150,9 +154,9 @@ impl Room {
 
     /// As `changed`, where a reader has left and no lock is between it and the front.
     pub(super) fn reader_left(&self) {
-        // SeqCst: our leaving and our look are in one order with the front's waker and its look at
-        // who is still there.
-        fence(SeqCst);
+        // Our leaving and our look are in one order with the front's waker and its look at who is
+        // still there.
+        self.leaving.light();
         self.changed();
     }
 
@@ -200,8 +204,9 @@ impl Room {
         }
         stander.waker = Some(waker.clone());
         drop(line);
-        // SeqCst: see `reader_left`.
-        fence(SeqCst);
+        if at == 0 {
+            self.leaving.heavy();
+        }
         Ok(at == 0)
     }
 

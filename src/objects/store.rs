@@ -249,10 +249,7 @@ impl InMemoryStore {
     /// # Errors
     /// [`ObjectError::Pending`] where one could wait; else what became of the object.
     pub fn read<R>(&self, id: ObjectId, f: impl FnOnce(&[u8]) -> R) -> Result<R, ObjectError> {
-        let _visit = self.inner.visit();
-        let guard = self.inner.cache.pin();
-        let (bytes, _) = self.inner.look(id, &guard)?;
-        Ok(f(bytes))
+        self.inner.read(id, |bytes, _| f(bytes))
     }
 
     /// The bytes of an object, without a copy. They count until they are dropped.
@@ -260,7 +257,7 @@ impl InMemoryStore {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn get_raw(&self, id: ObjectId) -> Result<Bytes, ObjectError> {
-        Ok(self.inner.get_stored(id)?.0)
+        self.inner.read(id, |bytes, _| bytes.clone())
     }
 
     /// The bytes of an object, and as what they were stored.
