@@ -28,6 +28,7 @@
 //! | objects of many sizes in one file or address space | [`OmniBlockAllocator`] |
 //! | objects of one size | [`BlockAllocator`] |
 //! | objects that are to survive in one file | [`MultiStore`] (feature `store`) |
+//! | objects that threads and tasks share in memory, within a limit | [`InMemoryStore`] (feature `store`) |
 //! | a few large regions | [`BasicAllocator`] |
 //! | ranges of ids of your own, and 8 bytes for each | [`RangeIndex`] (feature `index` alone) |
 //!
@@ -40,9 +41,10 @@
 //!
 //! # Features
 //!
-//! * `store` (default): [`MultiStore`]; brings `alloc`.
+//! * `store` (default): [`MultiStore`] and [`InMemoryStore`]; brings `alloc` and `cache`.
 //! * `alloc`: the allocators; brings `index`.
 //! * `index`: [`RangeIndex`] alone.
+//! * `metrics`, `tracing`: the object store's figures and events, as those crates have them.
 //! * `loom`: the types run inside your own loom models; inert without `--cfg loom`.
 //! * `shuttle`: the same for shuttle, and `--cfg shuttle`.
 

@@ -32,6 +32,7 @@ use super::lot::{Answer, Lot};
 use super::object::{Failure, OVERHEAD, Object, Outcome, with_room};
 use super::options::Options;
 use super::room::{Asks, Room, Ticket};
+use super::telemetry;
 use super::word::{Phase, Seen};
 use crate::cache::tend::{Fate, Hold, Owner};
 use crate::cache::{Cause, Clock, ClockCache, CoarseClock};
@@ -286,7 +287,8 @@ impl Inner {
             }
             if coming < need {
                 let ahead = self.room.limit() / AHEAD;
-                self.cache.shed(need - coming + ahead);
+                let evicted = self.cache.shed(need - coming + ahead);
+                telemetry::made_room(need, evicted);
                 self.cache.collect();
             }
             if let Some(ticket) = self.room.take(need, who) {
@@ -294,7 +296,9 @@ impl Inner {
             }
             yield_now();
         }
-        Err(self.full(need))
+        let full = self.full(need);
+        telemetry::refused(&full);
+        Err(full)
     }
 
     /// What keeps the room.

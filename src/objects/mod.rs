@@ -32,6 +32,7 @@ mod refs;
 mod room;
 mod stats;
 mod store;
+mod telemetry;
 mod traits;
 mod waiting;
 mod word;

@@ -19,6 +19,7 @@ use super::inner::Inner;
 use super::kind::StoredType;
 use super::object::OVERHEAD;
 use super::room::{Asks, Ticket};
+use super::telemetry;
 use crate::id::ObjectId;
 use crate::sync::park::block_on_until;
 
@@ -182,6 +183,7 @@ impl Acquire<'_> {
             .filter_map(|builder| builder.holds(inner))
             .collect();
         self.number = Some(inner.room.join(self.need, holds)?);
+        telemetry::waits(self.need);
         Ok(None)
     }
 }
