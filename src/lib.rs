@@ -28,6 +28,7 @@
 //! | objects of many sizes in one file or address space | [`OmniBlockAllocator`] |
 //! | objects of one size | [`BlockAllocator`] |
 //! | objects that are to survive in one file | [`MultiStore`] (feature `store`) |
+//! | objects in memory that tasks pass by reference | [`InMemoryStore`] (feature `store`) |
 //! | a few large regions | [`BasicAllocator`] |
 //! | ranges of ids of your own, and 8 bytes for each | [`RangeIndex`] (feature `index` alone) |
 //!

@@ -90,6 +90,30 @@ impl Promise {
         self.end(bytes, StoredType::BYTES, more)
     }
 
+    /// As [`fulfil_with`](Self::fulfil_with), and waits for room.
+    ///
+    /// # Cancellation
+    /// Dropped before its end, it abandons the object.
+    ///
+    /// # Errors
+    /// As [`fulfil_with`](Self::fulfil_with), but [`ObjectError::Full`] only inside of
+    /// [`read`](super::InMemoryStore::read).
+    pub async fn fulfil_with_async<T: Serialize + 'static>(
+        self,
+        value: T,
+    ) -> Result<ObjectId, ObjectError> {
+        let bytes = match encode(value, &Postcard) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.fail(error.clone());
+                return Err(error);
+            }
+        };
+        let inner = Arc::clone(&self.inner);
+        let more = Waiting::new(&inner, &[]).acquire_more(bytes.len()).await;
+        Ok(self.end(bytes, StoredType::of::<T>(), more)?)
+    }
+
     /// There is no object, for this reason.
     pub fn fail(mut self, error: impl Into<Box<dyn Error + Send + Sync>>) {
         let ticket = self.ticket.take();

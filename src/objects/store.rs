@@ -240,6 +240,14 @@ impl InMemoryStore {
         Ok(Promise::new(&self.inner, ticket))
     }
 
+    /// As [`promise`](Self::promise), and waits for room.
+    ///
+    /// # Errors
+    /// As [`promise`](Self::promise), but only inside of [`read`](Self::read).
+    pub async fn promise_async(&self) -> Result<Promise, ObjectError> {
+        self.holding(&[]).promise_async().await
+    }
+
     // ---------------------------------------------------------------- get
 
     /// Lends the bytes of an object.
