@@ -144,7 +144,8 @@ impl World {
     fn evicted(&mut self, id: ObjectId) {
         let known = self.all.remove(&id).expect("it is known");
         assert!(!self.ample, "there was room");
-        assert!(known.pins == 0 && !known.is_pending(), "{known:?}");
+        assert!(known.pins == 0 || known.failed, "{known:?}");
+        assert!(!known.is_pending(), "{known:?}");
         assert!(!known.failed || known.references == 0, "{known:?}");
     }
 
@@ -323,7 +324,8 @@ impl World {
     }
 
     fn pin(&mut self, id: ObjectId) {
-        if self.read(id).is_some() {
+        let may = self.all[&id].is_pending() || self.read(id).is_some();
+        if may {
             self.store.pin(id).expect("it can be read");
             self.all.get_mut(&id).expect("it is known").pins += 1;
         } else {
@@ -411,7 +413,7 @@ impl World {
         let known = self.all.get_mut(&id).expect("it is known");
         assert!(!known.deleted);
         known.deleted = true;
-        if known.pins == 0 {
+        if known.pins == 0 || known.bytes.is_none() {
             self.all.remove(&id);
         }
     }
@@ -420,7 +422,7 @@ impl World {
         self.store.clear();
         self.all.retain(|_, known| {
             known.deleted = true;
-            known.pins > 0
+            known.pins > 0 && known.bytes.is_some()
         });
     }
 

@@ -28,7 +28,7 @@
 //! | objects of many sizes in one file or address space | [`OmniBlockAllocator`] |
 //! | objects of one size | [`BlockAllocator`] |
 //! | objects that are to survive in one file | [`MultiStore`] (feature `store`) |
-//! | objects that threads and tasks share in memory, within a limit | [`InMemoryStore`] (feature `store`) |
+//! | objects in memory that tasks pass by reference | [`InMemoryStore`] (feature `store`) |
 //! | a few large regions | [`BasicAllocator`] |
 //! | ranges of ids of your own, and 8 bytes for each | [`RangeIndex`] (feature `index` alone) |
 //!

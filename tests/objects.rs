@@ -183,6 +183,52 @@ fn a_builder_seals_what_was_written() {
 }
 
 #[test]
+fn pins_of_a_pending_object_stay() {
+    let store = store();
+    let mut builder = store.create(100_000).unwrap();
+    builder.as_mut_slice().fill(1);
+    let reference: ObjectRef<Bytes> = builder.reference().unwrap();
+    refused!(store.pinned(builder.id()), ObjectError::Pending(_));
+    let pin = builder.seal_pinned().unwrap();
+    for _ in 0..50 {
+        store.put_bytes(kib(100)).unwrap();
+    }
+    assert_eq!(reference.get_blocking().unwrap(), pin.bytes());
+    assert!(store.stats().pinned_bytes > 100_000);
+    drop(pin);
+    assert_eq!(store.stats().pinned_bytes, 0);
+
+    let promise = store.promise().unwrap();
+    let id = promise.id();
+    store.pin(id).unwrap();
+    store.pin(id).unwrap();
+    store.unpin(id).unwrap();
+    promise.fulfil(kib(1)).unwrap();
+    assert_eq!(store.metadata(id).unwrap().pins, 1);
+    for _ in 0..50 {
+        store.put_bytes(kib(100)).unwrap();
+    }
+    assert_eq!(store.get_raw(id).unwrap(), kib(1));
+    store.unpin(id).unwrap();
+
+    // A pin of what fails keeps nothing.
+    let promise = store.promise().unwrap();
+    let id = promise.id();
+    store.pin(id).unwrap();
+    promise.fail("no luck");
+    store.unpin(id).unwrap();
+    refused!(store.unpin(id), ObjectError::NotPinned(_));
+    assert_eq!(store.stats().pinned_bytes, 0);
+
+    let mut builder = store.create(1).unwrap();
+    builder.write(b"a").unwrap();
+    store.delete(builder.id()).unwrap();
+    let error = builder.seal_pinned().unwrap_err();
+    refused!(Err::<(), _>(error.reason), ObjectError::Deleted(_));
+    store.clear();
+}
+
+#[test]
 fn a_dropped_builder_aborts() {
     let store = store();
     let builder = store.create(100 << 10).unwrap();

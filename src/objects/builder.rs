@@ -16,6 +16,8 @@ use super::error::ObjectError;
 use super::inner::Inner;
 use super::kind::StoredType;
 use super::object::OVERHEAD;
+use super::pins::PinGuard;
+use super::refs::ObjectRef;
 use super::room::Ticket;
 use crate::id::ObjectId;
 
@@ -141,32 +143,74 @@ impl ObjectBuilder {
     /// # Linearization
     /// Where the object's state is stored, under the lock of its shard.
     pub fn seal(mut self) -> Result<ObjectId, SealError> {
-        let missing = self.remaining();
-        if missing > 0 {
-            let reason = ObjectError::Short { missing };
-            let builder = self;
-            return Err(SealError { builder, reason });
-        }
-        let Some(ticket) = self.ticket.take() else {
-            unreachable!("it is sealed once");
-        };
-        let bytes = Bytes::from(core::mem::take(&mut self.buffer));
-        self.inner
-            .figures
-            .reserved((self.size as u64).wrapping_neg());
-        match self.inner.fulfil(self.id, bytes, StoredType::BYTES, ticket) {
-            Ok(()) => Ok(self.id),
-            Err(error) => Err(self.unsealed(error.bytes, error.reason)),
+        match self.publish() {
+            Ok(_) => Ok(self.id),
+            Err(reason) => {
+                let builder = self;
+                Err(SealError { builder, reason })
+            }
         }
     }
 
-    /// The object ended before it was sealed: a builder that can only be dropped.
-    fn unsealed(mut self, bytes: Bytes, reason: ObjectError) -> SealError {
-        self.buffer = Vec::from(bytes);
-        SealError {
-            builder: self,
-            reason,
+    /// As [`seal`](Self::seal), and pinned from then on: no moment is between in which it could be
+    /// evicted.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    pub fn seal_pinned(mut self) -> Result<PinGuard, SealError> {
+        let pinned = self.inner.pin(self.id);
+        let published = pinned
+            .map_err(|_| self.inner.ended(self.id))
+            .and_then(|()| {
+                let published = self.publish();
+                if published.is_err() {
+                    // One that was deleted has no pins any more.
+                    let _ = self.inner.unpin(self.id);
+                }
+                published
+            });
+        match published {
+            Ok(bytes) => Ok(PinGuard::of_pin(&self.inner, self.id, bytes)),
+            Err(reason) => {
+                let builder = self;
+                Err(SealError { builder, reason })
+            }
         }
+    }
+
+    fn publish(&mut self) -> Result<Bytes, ObjectError> {
+        let missing = self.remaining();
+        if missing > 0 {
+            return Err(ObjectError::Short { missing });
+        }
+        let ticket = self.ticket.take().expect("it is published once");
+        // Where it has its size, the buffer is moved.
+        let buffer = Bytes::from(core::mem::take(&mut self.buffer));
+        let published = self
+            .inner
+            .fulfil(self.id, buffer, StoredType::BYTES, ticket);
+        match published {
+            Ok(bytes) => {
+                self.inner
+                    .figures
+                    .reserved((self.size as u64).wrapping_neg());
+                Ok(bytes)
+            }
+            Err((buffer, ticket)) => {
+                self.inner.figures.pending(1); // until the builder is dropped
+                self.buffer = Vec::from(buffer);
+                self.ticket = Some(ticket);
+                Err(self.inner.ended(self.id))
+            }
+        }
+    }
+
+    /// A reference to the object, for whoever waits for it.
+    ///
+    /// # Errors
+    /// If it was deleted, or the store is gone.
+    pub fn reference<T>(&self) -> Result<ObjectRef<T>, ObjectError> {
+        ObjectRef::new(&self.inner, self.id)
     }
 
     /// What it has of the room, if it is of this store.

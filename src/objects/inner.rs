@@ -114,6 +114,20 @@ impl Drop for Visit<'_> {
     }
 }
 
+/// Whether an object may be pinned: one that is ready, or pending.
+fn pinnable(id: ObjectId, object: &Object, seen: Seen) -> Result<(), ObjectError> {
+    if seen.is_deleted() {
+        return Err(ObjectError::Deleted(id));
+    }
+    match object.outcome(seen) {
+        Some(Outcome {
+            result: Err(failure),
+            ..
+        }) => Err(failure.error.clone()),
+        _ => Ok(()),
+    }
+}
+
 /// What a tended object came to.
 enum Told {
     Done,
@@ -360,24 +374,28 @@ impl Inner {
         }
     }
 
-    /// Ends the wait for an object; its bytes come back if it was deleted meanwhile.
+    /// Ends the wait for an object: its bytes, as they are in the store. Bytes and room come back if it
+    /// was deleted meanwhile.
     pub(super) fn fulfil(
         &self,
         id: ObjectId,
         bytes: Bytes,
         kind: StoredType,
         ticket: Ticket,
-    ) -> Result<(), PutError> {
-        let (len, result) = (bytes.len(), Ok(self.take_in(bytes, ticket)));
-        match self.settle(id, Outcome { result, kind }) {
-            None => {
+    ) -> Result<Bytes, (Bytes, Ticket)> {
+        let len = bytes.len();
+        let mut parts = Some((bytes, ticket));
+        let make = || {
+            let (bytes, ticket) = parts.take().expect("it is made once");
+            let result = Ok(self.take_in(bytes, ticket));
+            Outcome { result, kind }
+        };
+        match self.settle(id, make) {
+            Some(Ok((bytes, _))) => {
                 self.figures.comes(len);
-                Ok(())
+                Ok(bytes)
             }
-            Some(outcome) => Err(PutError {
-                bytes: outcome.result.unwrap_or_default(),
-                reason: self.ended(id),
-            }),
+            _ => Err(parts.expect("it was not made")),
         }
     }
 
@@ -387,13 +405,10 @@ impl Inner {
             error,
             _ticket: ticket,
         };
-        self.settle(
-            id,
-            Outcome {
-                result: Err(Arc::new(failure)),
-                kind: StoredType::BYTES,
-            },
-        );
+        self.settle(id, || Outcome {
+            result: Err(Arc::new(failure)),
+            kind: StoredType::BYTES,
+        });
     }
 
     /// Why an object that was pending is no more.
@@ -405,31 +420,38 @@ impl Inner {
         }
     }
 
-    /// The outcome of a pending object; comes back if there is none of this id.
-    fn settle(&self, id: ObjectId, outcome: Outcome) -> Option<Outcome> {
+    /// Has an object that is pending come to what is made for it; nothing if there is none of this id.
+    fn settle(&self, id: ObjectId, make: impl FnOnce() -> Outcome) -> Option<Answer> {
         let _visit = self.visit();
-        let answer = match &outcome.result {
-            Ok(bytes) => Ok((bytes.clone(), outcome.kind)),
-            Err(failure) => Err(failure.error.clone()),
-        };
-        let (weight, failed) = (weight_of(&outcome), outcome.result.is_err());
-        let mut outcome = Some(outcome);
-        let awaited = self.cache.tend(&id, |object| {
-            let stays_held = failed && object.word.look().references() > 0;
+        let settled = self.cache.tend(&id, |object| {
+            let (outcome, seen) = (make(), object.word.look());
+            let answer = match &outcome.result {
+                Ok(bytes) => Ok((bytes.clone(), outcome.kind)),
+                Err(failure) => Err(failure.error.clone()),
+            };
+            let weight = weight_of(&outcome);
+            let stays_held = if answer.is_err() {
+                seen.references() > 0
+            } else {
+                seen.pins() > 0
+            };
+            if stays_held && answer.is_ok() {
+                self.figures.pinned(weight);
+            }
             let fate = Fate {
                 hold: if stays_held { Hold::Same } else { Hold::Ends },
                 weight: Some(weight),
                 leaves: false,
             };
-            let outcome = outcome.take().expect("there is one entry");
-            (fate, object.settle(outcome))
+            (fate, (answer, object.settle(outcome)))
         });
         self.figures.pending(u64::MAX);
-        if awaited == Some(true) {
+        let (answer, is_awaited) = settled?;
+        if is_awaited {
             self.lot.tell(id, &answer);
         }
         self.room.changed();
-        outcome
+        Some(answer)
     }
 
     // ---------------------------------------------------------------- objects change
@@ -499,18 +521,17 @@ impl Inner {
         if object.is_some_and(|object| object.word.pin_again()) {
             return Ok(());
         }
-        self.look(id, &guard)?;
         drop(guard);
         self.tend(id, |object, seen| {
-            if !seen.is_readable() {
-                let error = ObjectError::Deleted(id);
+            if let Err(error) = pinnable(id, object, seen) {
                 return (Fate::STAYS, Told::Refused(error));
             }
             let Some(before) = object.word.pin() else {
                 let error = ObjectError::TooManyPins(id);
                 return (Fate::STAYS, Told::Refused(error));
             };
-            if before.pins() > 0 {
+            // What is pending is held for as long as it is.
+            if before.pins() > 0 || before.phase() == Phase::Pending {
                 return (Fate::STAYS, Told::Done);
             }
             self.figures.pinned(weigh(&id, object));
@@ -538,7 +559,7 @@ impl Inner {
             let Some(before) = object.word.unpin() else {
                 return (Fate::STAYS, Told::Refused(ObjectError::NotPinned(id)));
             };
-            if before.pins() > 1 {
+            if before.pins() > 1 || before.phase() != Phase::Ready {
                 return (Fate::STAYS, Told::Done);
             }
             self.figures.unpinned(weigh(&id, object));

@@ -24,18 +24,20 @@ pub struct PinGuard {
 impl PinGuard {
     pub(super) fn new(inner: &Arc<Inner>, id: ObjectId) -> Result<Self, ObjectError> {
         inner.pin(id)?;
-        // A pinned object may be deleted, but then it is not here any more.
+        // It may be pending; or deleted, but then it is not here any more.
         match inner.get_stored(id) {
-            Ok((bytes, _)) => Ok(Self {
-                inner: Arc::clone(inner),
-                id,
-                bytes,
-            }),
+            Ok((bytes, _)) => Ok(Self::of_pin(inner, id, bytes)),
             Err(error) => {
                 let _ = inner.unpin(id);
                 Err(error)
             }
         }
+    }
+
+    /// Of a pin that the object has, and that is ours.
+    pub(super) fn of_pin(inner: &Arc<Inner>, id: ObjectId, bytes: Bytes) -> Self {
+        let inner = Arc::clone(inner);
+        Self { inner, id, bytes }
     }
 
     /// The object's id.

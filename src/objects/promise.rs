@@ -15,6 +15,7 @@ use super::error::{ObjectError, PutError};
 use super::inner::Inner;
 use super::kind::StoredType;
 use super::object::OVERHEAD;
+use super::refs::ObjectRef;
 use super::room::Ticket;
 use super::waiting::Waiting;
 use crate::id::ObjectId;
@@ -46,6 +47,14 @@ impl Promise {
     #[must_use]
     pub fn id(&self) -> ObjectId {
         self.id
+    }
+
+    /// A reference to the object, for whoever waits for it.
+    ///
+    /// # Errors
+    /// If it was deleted, or the store is gone.
+    pub fn reference<T>(&self) -> Result<ObjectRef<T>, ObjectError> {
+        ObjectRef::new(&self.inner, self.id)
     }
 
     /// The object has these bytes.
@@ -90,6 +99,30 @@ impl Promise {
         self.end(bytes, StoredType::BYTES, more)
     }
 
+    /// As [`fulfil_with`](Self::fulfil_with), and waits for room.
+    ///
+    /// # Cancellation
+    /// Dropped before its end, it abandons the object.
+    ///
+    /// # Errors
+    /// As [`fulfil_with`](Self::fulfil_with), but [`ObjectError::Full`] only inside of
+    /// [`read`](super::InMemoryStore::read).
+    pub async fn fulfil_with_async<T: Serialize + 'static>(
+        self,
+        value: T,
+    ) -> Result<ObjectId, ObjectError> {
+        let bytes = match encode(value, &Postcard) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.fail(error.clone());
+                return Err(error);
+            }
+        };
+        let inner = Arc::clone(&self.inner);
+        let more = Waiting::new(&inner, &[]).acquire_more(bytes.len()).await;
+        Ok(self.end(bytes, StoredType::of::<T>(), more)?)
+    }
+
     /// There is no object, for this reason.
     pub fn fail(mut self, error: impl Into<Box<dyn Error + Send + Sync>>) {
         let ticket = self.ticket.take();
@@ -114,8 +147,12 @@ impl Promise {
         match more {
             Ok(more) => {
                 ticket.join(more);
-                self.inner.fulfil(self.id, bytes, stored, ticket)?;
-                Ok(self.id)
+                let (inner, id) = (&self.inner, self.id);
+                let fulfilled = inner.fulfil(id, bytes, stored, ticket);
+                fulfilled.map(|_| id).map_err(|(bytes, _)| PutError {
+                    bytes,
+                    reason: inner.ended(id),
+                })
             }
             Err(reason) => {
                 self.inner.fail(self.id, reason.clone(), Some(ticket));

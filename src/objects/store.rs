@@ -160,7 +160,9 @@ impl InMemoryStore {
 
     /// As [`put_bytes`](Self::put_bytes), and waits for room so long.
     ///
-    /// Inside of [`read`](Self::read), which may itself keep the room, it does not wait.
+    /// Inside of [`read`](Self::read), which may itself keep the room, it does not wait. Who waits while
+    /// he holds pins or `Bytes` of the store waits for room that he may have himself: then only the time
+    /// ends it. Builders can be [named](Self::holding).
     ///
     /// # Errors
     /// As [`put_bytes`](Self::put_bytes): [`ObjectError::Full`] when the time is over.
@@ -238,6 +240,14 @@ impl InMemoryStore {
         let _visit = self.inner.visit();
         let ticket = self.inner.ticket(self.inner.need(0)?)?;
         Ok(Promise::new(&self.inner, ticket))
+    }
+
+    /// As [`promise`](Self::promise), and waits for room.
+    ///
+    /// # Errors
+    /// As [`promise`](Self::promise), but only inside of [`read`](Self::read).
+    pub async fn promise_async(&self) -> Result<Promise, ObjectError> {
+        self.holding(&[]).promise_async().await
     }
 
     // ---------------------------------------------------------------- get
@@ -348,10 +358,12 @@ impl InMemoryStore {
 
     // ---------------------------------------------------------------- keep, and let go
 
-    /// The object is not evicted until it is [unpinned](Self::unpin) as often.
+    /// The object is not evicted until it is [unpinned](Self::unpin) as often. A pending one may be
+    /// pinned, so that nothing comes between its end and its first reader; its pins are gone if it is
+    /// deleted before that.
     ///
     /// # Errors
-    /// As [`read`](Self::read); [`ObjectError::TooManyPins`].
+    /// As [`read`](Self::read), but for [`ObjectError::Pending`]; [`ObjectError::TooManyPins`].
     pub fn pin(&self, id: ObjectId) -> Result<(), ObjectError> {
         self.inner.pin(id)
     }
@@ -367,7 +379,7 @@ impl InMemoryStore {
     /// Pins the object until the guard is dropped.
     ///
     /// # Errors
-    /// As [`pin`](Self::pin).
+    /// As [`pin`](Self::pin); [`ObjectError::Pending`], since there are no bytes to lend.
     pub fn pinned(&self, id: ObjectId) -> Result<PinGuard, ObjectError> {
         PinGuard::new(&self.inner, id)
     }

@@ -18,6 +18,7 @@ use super::error::{ObjectError, PutError};
 use super::inner::Inner;
 use super::kind::StoredType;
 use super::object::OVERHEAD;
+use super::promise::Promise;
 use super::room::{Asks, Ticket};
 use super::telemetry;
 use crate::id::ObjectId;
@@ -116,6 +117,15 @@ impl<'a> Waiting<'a> {
     pub async fn create_async(self, size: usize) -> Result<ObjectBuilder, ObjectError> {
         let ticket = self.acquire(self.inner.need(size)?).await?;
         Ok(ObjectBuilder::new(self.inner, size, ticket))
+    }
+
+    /// As [`InMemoryStore::promise_async`](super::InMemoryStore::promise_async).
+    ///
+    /// # Errors
+    /// As there; and [`ObjectError::WouldDeadlock`].
+    pub async fn promise_async(self) -> Result<Promise, ObjectError> {
+        let ticket = self.acquire(self.inner.need(0)?).await?;
+        Ok(Promise::new(self.inner, ticket))
     }
 
     /// As [`InMemoryStore::create_many`](super::InMemoryStore::create_many), and waits so long until

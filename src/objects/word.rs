@@ -12,7 +12,8 @@
 //!
 //! # Invariants
 //! * O1  The phase leaves `pending` once, and does not change after that.
-//! * O2  The phase and the flags change, and the pins leave and reach 0, under the lock of the
+//! * O2  The phase and the flags change, and the pins leave and reach 0 and those of a pending object
+//!   change, under the lock of the
 //!   object's shard only. So whoever has the lock and sees no pin knows that none comes.
 //! * O3  Who is not under the lock adds to pins where there are some, takes from them where others
 //!   stay, and does neither to a deleted object.
