@@ -17,15 +17,17 @@
 //!   front leaves its waker before it looks for room.
 //!
 //! # Edges
-//! | edge  | released by  | acquired by  | what crosses                              |
-//! |-------|--------------|--------------|-------------------------------------------|
-//! | TOKEN | `Room::give` | `Room::take` | that what the tokens stood for is freed   |
+//! | edge  | released by         | acquired by   | what crosses                                     |
+//! |-------|---------------------|---------------|--------------------------------------------------|
+//! | TOKEN | `Room::give`        | `Room::take`  | that what the tokens stood for is freed          |
+//! | LEFT  | `Room::reader_left` | `Room::stand` | that a reader left, unless it sees that one waits |
 //!
 //! # Progress
 //! `take` and `give` are lock-free where nobody waits; else they block on the line's lock.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs` (T1 to T3, TOKEN); `tests/objects_pressure.rs`.
+//! `loom-tests/objects_parts.rs` (T1 to T3, TOKEN); `loom-tests/objects.rs` (T3, and TOKEN where
+//! readers do not count); `tests/objects_pressure.rs`.
 
 use core::task::Waker;
 use std::collections::VecDeque;
@@ -150,8 +152,8 @@ impl Room {
 
     /// As `changed`, where a reader has left and no lock is between it and the front.
     pub(super) fn reader_left(&self) {
-        // SeqCst: our leaving and our look are in one order with the front's waker and its look at
-        // who is still there.
+        // SeqCst [LEFT]: the leaving before the look at the bit; against the bit before the look at who
+        // is still there, in `stand`.
         fence(SeqCst);
         self.changed();
     }
@@ -200,7 +202,7 @@ impl Room {
         }
         stander.waker = Some(waker.clone());
         drop(line);
-        // SeqCst: see `reader_left`.
+        // SeqCst [LEFT]: the bit before the look at who is still there; against `reader_left`.
         fence(SeqCst);
         Ok(at == 0)
     }
