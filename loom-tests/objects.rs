@@ -306,7 +306,7 @@ fn two_puts_for_the_last_room() {
 /// M3: two put, and one reads what may have to go for that.
 #[test]
 fn two_puts_against_a_reader_3() {
-    explore("objects: put/put/read", Some(2), 1000, || {
+    explore("objects: put/put/read", Some(2), 40000, || {
         let world = World::new(TINY);
         let (id, watch) = world.put().unwrap();
         let others = [(); 2].map(|()| world.spawn(|world| world.put().is_some()));

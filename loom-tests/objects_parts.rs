@@ -266,6 +266,7 @@ struct Guarded {
     held: bool,
     /// How often it was let go.
     freed: u32,
+    deleted: bool,
     waits: bool,
     told: bool,
 }
@@ -314,6 +315,7 @@ impl Single {
         let mut guarded = self.lock.lock().unwrap();
         let pins = self.object.delete();
         assert_eq!(pins > 0, guarded.held, "M7");
+        guarded.deleted = true;
         guarded.freed += u32::from(pins == 0);
     }
 
@@ -377,7 +379,9 @@ fn pin_against_delete() {
             single.delete();
             single.unpin();
         });
+        let was_deleted = single.lock.lock().unwrap().deleted;
         if single.pin() {
+            assert!(!was_deleted, "M7");
             single.assert_kept();
             single.unpin();
         }
