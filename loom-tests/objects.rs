@@ -313,7 +313,9 @@ fn two_puts_against_a_reader_3() {
         if let Err(error) = world.read(id, &watch) {
             assert!(is_gone(&error), "M3: {error}");
         }
-        others.map(|other| other.join().unwrap());
+        for other in others {
+            other.join().unwrap();
+        }
         world.end();
     });
 }

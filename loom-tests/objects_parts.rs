@@ -182,7 +182,9 @@ fn two_in_line_3() {
         let taken = world.tokens.take(1).unwrap();
         let others = [(); 2].map(|()| with(&world, World::wait_and_use));
         world.use_up(taken);
-        others.map(|other| other.join().unwrap());
+        for other in others {
+            other.join().unwrap();
+        }
         assert_eq!(world.tokens.free(), 1, "M1");
     });
 }
