@@ -9,7 +9,7 @@
 //!           M3 no more is held than the limit, at any moment                       (T1, TOKEN)
 //!           M4 who waits for room is woken, whoever makes it                       (T2, T3)
 //!           M5 what the last reference lets go is gone, and not before
-//!           M6 where readers do not count, who sees the new object sees the old one gone (TOKEN)
+//!           M6 where readers do not count, who sees the new object sees the old one gone   (S2)
 //! Blind to  load buffering; figures that steer (`sync/gauge.rs`); the counts of `Bytes`, of `Arc`
 //! Explores  at least as many executions as each model says (asserted)
 #![cfg(loom)]

@@ -18,7 +18,7 @@
 //! put blocks on one shard's lock after the other.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs` (S1); `tests/objects_pressure.rs` (S2).
+//! `loom-tests/objects.rs` (S1, and T3, O2, O3 in a whole store); `tests/objects_pressure.rs` (S2).
 
 use core::time::Duration;
 use std::sync::Arc;
