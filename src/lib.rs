@@ -93,6 +93,8 @@ pub use sync::epoch::{Domain, Guard};
 pub mod models {
     pub use crate::bitset::Row;
     #[cfg(feature = "store")]
+    pub use crate::objects::models::*;
+    #[cfg(feature = "store")]
     pub use crate::store::models::*;
     pub use crate::sync::numbers::Numbers;
 }

@@ -1,7 +1,7 @@
 //! An object in the making: room, an id, and a buffer.
 //!
 //! # Checked by
-//! `tests/objects.rs`.
+//! `loom-tests/objects.rs` (seal and abort against who waits); `tests/objects.rs`.
 #![allow(unsafe_code)] // the caller says how much of the spare capacity it wrote
 
 use core::fmt;

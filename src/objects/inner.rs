@@ -18,11 +18,12 @@
 //! put blocks on one shard's lock after the other.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs` (S1); `tests/objects_pressure.rs` (S2).
+//! `loom-tests/objects.rs` (S1, and T3, O2, O3 in a whole store); `tests/objects_pressure.rs` (S2).
 
 use core::time::Duration;
 use std::sync::Arc;
 
+use ahash::RandomState;
 use bytes::Bytes;
 
 use super::error::{Full, ObjectError, PutError};
@@ -37,12 +38,13 @@ use super::word::{Phase, Seen};
 use crate::cache::tend::{Fate, Hold, Owner};
 use crate::cache::{Cause, Clock, ClockCache, CoarseClock};
 use crate::id::ObjectId;
+use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use crate::sync::epoch::Guard;
 use crate::sync::park::yield_now;
 
 /// So often room is made that others take.
-const ROUNDS: u32 = 16;
+const ROUNDS: u32 = if SMALL { 2 } else { 16 };
 /// Beside what is needed, such a part of the limit is made free, so that not every put has to.
 const AHEAD: u64 = 128;
 /// What weighs so much is freed as soon as it can be; the rest, by many at a time or for want of room.
@@ -84,6 +86,15 @@ fn weigh(_: &ObjectId, object: &Object) -> u64 {
     object
         .outcome(object.word.look())
         .map_or(OVERHEAD, weight_of)
+}
+
+/// In each execution of a model the same.
+fn hasher() -> RandomState {
+    if SMALL {
+        RandomState::with_seeds(1, 2, 3, 4)
+    } else {
+        RandomState::new()
+    }
 }
 
 impl Owner<Object> for Keeper {
@@ -148,7 +159,12 @@ impl Inner {
         let builder = ClockCache::builder()
             .max_capacity(limit.saturating_add(limit / 16).saturating_add(1))
             .weigher(weigh)
+            .hasher(hasher())
             .owner(keeper);
+        let builder = match options.shards {
+            Some(shards) => builder.shards(shards),
+            None => builder,
+        };
         let clock = CoarseClock::new();
         Self {
             cache: builder
@@ -169,7 +185,11 @@ impl Inner {
         Visit(self)
     }
 
+    /// Under loom time stands still: each execution has to be as the one before.
     pub(super) fn now(&self) -> u32 {
+        if SMALL {
+            return 0;
+        }
         let ticks = (self.clock.now() - self.start).as_millis() / TICK.as_millis();
         ticks as u32
     }
@@ -181,7 +201,8 @@ impl Inner {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        // Relaxed: what is out of reach since then is found by way of the shards' locks.
+        // Relaxed: what is out of reach since then is found by way of the shards' locks, and who stands
+        // in line looks after it had the line's, which the closing takes too.
         self.closed.load(Relaxed)
     }
 

@@ -75,6 +75,12 @@ impl Lot {
         waiter
     }
 
+    /// For how many objects somebody waits.
+    #[cfg(all(loom, feature = "loom"))]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+
     /// One waits no more.
     pub(super) fn leave(&self, id: ObjectId, waiter: &Arc<Waiter>) {
         let mut all = self.0.lock();

@@ -23,6 +23,10 @@ mod figures;
 mod inner;
 mod kind;
 mod lot;
+#[cfg(all(loom, feature = "loom"))]
+#[doc(hidden)]
+#[allow(missing_docs, clippy::missing_errors_doc)] // the models are its only readers
+pub(crate) mod models;
 mod object;
 mod op;
 mod options;

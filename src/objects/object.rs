@@ -11,7 +11,7 @@
 //!   that it does not change.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs` (O4).
+//! `loom-tests/objects_parts.rs` (O4).
 #![allow(unsafe_code)] // reads the outcome, which the word vouches for
 
 use std::sync::Arc;

@@ -19,6 +19,8 @@ const MOST: u64 = 1 << 62;
 pub(super) struct Options {
     pub(super) count_retained: bool,
     pub(super) collect_unreferenced: bool,
+    /// Of the cache; as it chooses, unless a model does.
+    pub(super) shards: Option<usize>,
 }
 
 /// A limit under which no store can be.
@@ -61,6 +63,7 @@ impl InMemoryStoreBuilder {
         let options = Options {
             count_retained: true,
             collect_unreferenced: false,
+            shards: None,
         };
         Self { limit, options }
     }

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use super::op::Op;
 use super::pins::PinGuard;
 use super::store::InMemoryStore;
 use crate::id::ObjectId;
+use crate::sync::lock::SetOnce;
 use crate::sync::park::{block_on, block_on_until};
 
 /// A reference to an object of type `T`: its id, and its store.
@@ -31,7 +32,7 @@ use crate::sync::park::{block_on, block_on_until};
 /// Serialized, it is its id, and counts no more; an [`UnboundRef`] comes out.
 pub struct ObjectRef<T> {
     handle: Arc<Handle>,
-    value: Arc<OnceLock<Arc<T>>>,
+    value: Arc<SetOnce<Arc<T>>>,
 }
 
 /// One reference of the object's count.

@@ -17,15 +17,15 @@
 //!   front leaves its waker before it looks for room.
 //!
 //! # Edges
-//! | edge  | released by  | acquired by  | what crosses                              |
-//! |-------|--------------|--------------|-------------------------------------------|
-//! | TOKEN | `Room::give` | `Room::take` | that what the tokens stood for is freed   |
+//! | edge  | released by         | acquired by   | what crosses                                     |
+//! |-------|---------------------|---------------|--------------------------------------------------|
+//! | TOKEN | `Room::give`        | `Room::take`  | that what the tokens stood for is freed          |
 //!
 //! # Progress
 //! `take` and `give` are lock-free where nobody waits; else they block on the line's lock.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs` (T1 to T3, TOKEN); `tests/objects_pressure.rs`.
+//! `loom-tests/objects_parts.rs` (T1 to T3, TOKEN, LEFT); `tests/objects_pressure.rs`.
 
 use core::task::Waker;
 use std::collections::VecDeque;
@@ -140,8 +140,9 @@ impl Room {
 
     /// As `give`, for one who calls `changed` when no lock is held any more.
     pub(super) fn give_unsaid(&self, tokens: u64) {
-        // Release [TOKEN]: as in `give`.
-        self.word.fetch_add(tokens * TOKEN, Release);
+        // Relaxed: nothing is freed here; and what comes in the place of what left needs room of the cache
+        // too, whose own budget is in order with the leaving.
+        self.word.fetch_add(tokens * TOKEN, Relaxed);
     }
 
     /// There may be room now, which those who made it see to under a lock that the front takes too
@@ -154,8 +155,8 @@ impl Room {
 
     /// As `changed`, where a reader has left and no lock is between it and the front.
     pub(super) fn reader_left(&self) {
-        // Our leaving and our look are in one order with the front's waker and its look at who is
-        // still there.
+        // The leaving before the look at the bit; against the bit before the look at who is still
+        // there, in `stand`.
         self.leaving.light();
         self.changed();
     }
@@ -205,6 +206,7 @@ impl Room {
         stander.waker = Some(waker.clone());
         drop(line);
         if at == 0 {
+            // The bit before the look at who is still there; against `reader_left`.
             self.leaving.heavy();
         }
         Ok(at == 0)

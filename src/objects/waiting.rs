@@ -1,7 +1,7 @@
 //! Waiting for room, in the order in which one came.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs`; `tests/objects_wait.rs`.
+//! `loom-tests/objects.rs`; `tests/objects.rs`.
 
 use core::fmt;
 use core::future::Future;
@@ -70,6 +70,24 @@ impl<'a> Waiting<'a> {
         }
     }
 
+    // The line was left before the object comes: at the end of the visit the next in it looks again, and
+    // finds an object that may go, and us out of the epochs.
+
+    fn put_in(self, bytes: Bytes, ticket: Ticket) -> ObjectId {
+        let _visit = self.inner.visit();
+        self.inner.put_in(bytes, StoredType::BYTES, ticket)
+    }
+
+    fn build(self, size: usize, ticket: Ticket) -> ObjectBuilder {
+        let _visit = self.inner.visit();
+        ObjectBuilder::new(self.inner, size, ticket)
+    }
+
+    fn build_many(self, sizes: &[usize], ticket: Ticket) -> Vec<ObjectBuilder> {
+        let _visit = self.inner.visit();
+        ObjectBuilder::many(self.inner, sizes, ticket)
+    }
+
     /// As [`InMemoryStore::put_timeout`](super::InMemoryStore::put_timeout).
     ///
     /// # Errors
@@ -77,7 +95,7 @@ impl<'a> Waiting<'a> {
     pub fn put_timeout(self, bytes: Bytes, timeout: Duration) -> Result<ObjectId, PutError> {
         let need = self.inner.need(bytes.len());
         match need.and_then(|need| self.acquire_until(need, timeout)) {
-            Ok(ticket) => Ok(self.inner.put_in(bytes, StoredType::BYTES, ticket)),
+            Ok(ticket) => Ok(self.put_in(bytes, ticket)),
             Err(reason) => Err(PutError { bytes, reason }),
         }
     }
@@ -92,7 +110,7 @@ impl<'a> Waiting<'a> {
             Err(error) => Err(error),
         };
         match ticket {
-            Ok(ticket) => Ok(self.inner.put_in(bytes, StoredType::BYTES, ticket)),
+            Ok(ticket) => Ok(self.put_in(bytes, ticket)),
             Err(reason) => Err(PutError { bytes, reason }),
         }
     }
@@ -107,7 +125,7 @@ impl<'a> Waiting<'a> {
         timeout: Duration,
     ) -> Result<ObjectBuilder, ObjectError> {
         let ticket = self.acquire_until(self.inner.need(size)?, timeout)?;
-        Ok(ObjectBuilder::new(self.inner, size, ticket))
+        Ok(self.build(size, ticket))
     }
 
     /// As [`InMemoryStore::create_async`](super::InMemoryStore::create_async).
@@ -116,7 +134,7 @@ impl<'a> Waiting<'a> {
     /// As there; and [`ObjectError::WouldDeadlock`].
     pub async fn create_async(self, size: usize) -> Result<ObjectBuilder, ObjectError> {
         let ticket = self.acquire(self.inner.need(size)?).await?;
-        Ok(ObjectBuilder::new(self.inner, size, ticket))
+        Ok(self.build(size, ticket))
     }
 
     /// As [`InMemoryStore::promise_async`](super::InMemoryStore::promise_async).
@@ -139,7 +157,7 @@ impl<'a> Waiting<'a> {
         timeout: Duration,
     ) -> Result<Vec<ObjectBuilder>, ObjectError> {
         let ticket = self.acquire_until(self.inner.need_of_all(sizes)?, timeout)?;
-        Ok(ObjectBuilder::many(self.inner, sizes, ticket))
+        Ok(self.build_many(sizes, ticket))
     }
 
     /// As [`InMemoryStore::create_many`](super::InMemoryStore::create_many), and waits until there is
@@ -152,7 +170,7 @@ impl<'a> Waiting<'a> {
         sizes: &[usize],
     ) -> Result<Vec<ObjectBuilder>, ObjectError> {
         let ticket = self.acquire(self.inner.need_of_all(sizes)?).await?;
-        Ok(ObjectBuilder::many(self.inner, sizes, ticket))
+        Ok(self.build_many(sizes, ticket))
     }
 
     /// More room, for an object whose id there is already.
@@ -212,7 +230,12 @@ impl Future for Acquire<'_> {
             return Poll::Ready(done);
         }
         let number = self.number.expect("it stands in line");
-        if !inner.room.stand(number, context.waker())? {
+        let is_front = inner.room.stand(number, context.waker())?;
+        // Again: whoever closed it meanwhile may have woken all that stood by then.
+        if inner.is_closed() {
+            return Poll::Ready(Err(ObjectError::Closed));
+        }
+        if !is_front {
             return Poll::Pending;
         }
         match inner.make_room(self.need, Asks::AtFront) {

@@ -27,7 +27,7 @@
 //! `look` is wait-free; all else is lock-free, and waits for nobody where the lock is held.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs` (O1 to O3, DONE); the tests below.
+//! `loom-tests/objects_parts.rs` (O1 to O3, DONE); the tests below.
 
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 

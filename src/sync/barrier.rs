@@ -10,11 +10,16 @@
 //! pass a full barrier at some moment of `heavy` (`membarrier`, since 4.14), so what `light` has to
 //! do is keep the compiler from moving things. Elsewhere, and under the checkers, both are fences.
 //!
+//! # Edges
+//! | edge | released by       | acquired by      | what crosses                              |
+//! |------|-------------------|------------------|-------------------------------------------|
+//! | LEFT | `Unequal::light`  | `Unequal::heavy` | what one of the many left; and the reverse |
+//!
 //! # Progress
 //! `light` is wait-free; `heavy` is a system call.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs`, with fences; the tests below.
+//! `loom-tests/objects_parts.rs`, with fences; the tests below.
 #![cfg_attr(any(target_os = "linux", target_os = "android"), allow(unsafe_code))] // a system call
 
 use core::sync::atomic::compiler_fence;
@@ -48,14 +53,14 @@ impl Unequal {
         if self.by_system {
             compiler_fence(SeqCst);
         } else {
-            // SeqCst: the other side's fence is before or after this one.
+            // SeqCst [LEFT]: the other side's fence is before or after this one.
             fence(SeqCst);
         }
     }
 
     /// The side that few pass.
     pub(crate) fn heavy(&self) {
-        // SeqCst: see `light`.
+        // SeqCst [LEFT]: see `light`.
         fence(SeqCst);
         if self.by_system {
             system::pass();
