@@ -28,6 +28,7 @@
 //! | objects of many sizes in one file or address space | [`OmniBlockAllocator`] |
 //! | objects of one size | [`BlockAllocator`] |
 //! | objects that are to survive in one file | [`MultiStore`] (feature `store`) |
+//! | objects in memory that tasks pass by reference | [`InMemoryStore`] (feature `store`) |
 //! | a few large regions | [`BasicAllocator`] |
 //! | ranges of ids of your own, and 8 bytes for each | [`RangeIndex`] (feature `index` alone) |
 //!
@@ -40,9 +41,10 @@
 //!
 //! # Features
 //!
-//! * `store` (default): [`MultiStore`]; brings `alloc`.
+//! * `store` (default): [`MultiStore`] and [`InMemoryStore`]; brings `alloc` and `cache`.
 //! * `alloc`: the allocators; brings `index`.
 //! * `index`: [`RangeIndex`] alone.
+//! * `metrics`, `tracing`: the object store's figures and events, as those crates have them.
 //! * `loom`: the types run inside your own loom models; inert without `--cfg loom`.
 //! * `shuttle`: the same for shuttle, and `--cfg shuttle`.
 
@@ -62,6 +64,8 @@ mod id;
 #[cfg(feature = "index")]
 mod index;
 #[cfg(feature = "store")]
+mod objects;
+#[cfg(feature = "store")]
 mod store;
 // Whoever takes one piece alone leaves parts of the door unused.
 #[cfg_attr(not(feature = "alloc"), allow(dead_code))]
@@ -78,6 +82,8 @@ pub use id::{
 #[cfg(feature = "index")]
 pub use index::*;
 #[cfg(feature = "store")]
+pub use objects::*;
+#[cfg(feature = "store")]
 pub use store::*;
 pub use sync::epoch::{Domain, Guard};
 
@@ -86,6 +92,8 @@ pub use sync::epoch::{Domain, Guard};
 #[doc(hidden)]
 pub mod models {
     pub use crate::bitset::Row;
+    #[cfg(feature = "store")]
+    pub use crate::objects::models::*;
     #[cfg(feature = "store")]
     pub use crate::store::models::*;
     pub use crate::sync::numbers::Numbers;

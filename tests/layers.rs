@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sync <- id <- { bitset, index } <- alloc <- store
-//!         ^---------------------- cache <-----'
+//!         ^---------------------- cache <-----'     cache <- objects
 //! ```
 //! * L1  A folder names only folders below it, by `crate::folder::..` or by climbing out with
 //!   `super::`.
@@ -14,13 +14,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each folder may name.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("sync", &[]),
     ("id", &["sync"]),
     ("bitset", &["sync", "id"]),
     ("index", &["sync", "id"]),
     ("alloc", &["sync", "id", "bitset", "index"]),
     ("cache", &["sync", "id"]),
+    ("objects", &["sync", "id", "cache"]),
     (
         "store",
         &["sync", "id", "bitset", "index", "alloc", "cache"],

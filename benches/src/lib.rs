@@ -20,6 +20,7 @@ pub mod drive;
 pub mod hits;
 pub mod latency;
 pub mod machine;
+#[path = "../../tests/support/memory.rs"]
 pub mod memory;
 pub mod ours;
 #[cfg(not(loom))]

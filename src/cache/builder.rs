@@ -10,6 +10,7 @@ use super::cause::{Cause, Listener, Weigher};
 use super::clock::{Clock, Expiry};
 use super::engine::{Engine, Mode, Parts};
 use super::error::BuildError;
+use super::tend::Owner;
 use super::times::Rules;
 use super::{ClockCache, Inner};
 use crate::sync::SMALL;
@@ -47,6 +48,7 @@ pub struct CacheBuilder<K, V, S = ahash::RandomState> {
     name: Option<String>,
     initial: usize,
     evicts_refused: bool,
+    owner: Option<Arc<dyn Owner<V>>>,
     hasher: S,
     pair: PhantomData<fn(K, V)>,
 }
@@ -65,6 +67,7 @@ impl<K, V> CacheBuilder<K, V> {
             name: None,
             initial: 0,
             evicts_refused: false,
+            owner: None,
             hasher: ahash::RandomState::new(),
             pair: PhantomData,
         }
@@ -147,6 +150,7 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             name: self.name,
             initial: self.initial,
             evicts_refused: self.evicts_refused,
+            owner: self.owner,
             hasher,
             pair: PhantomData,
         }
@@ -205,6 +209,13 @@ impl<K, V, S> CacheBuilder<K, V, S> {
         self
     }
 
+    /// Whom the cache asks and tells of its entries, under its locks.
+    #[cfg(feature = "store")]
+    pub(crate) fn owner(mut self, owner: Arc<dyn Owner<V>>) -> Self {
+        self.owner = Some(owner);
+        self
+    }
+
     fn shard_count(&self) -> Result<usize, BuildError> {
         if let Some(shards) = self.shards {
             let fits = shards.is_power_of_two() && shards <= MOST_SHARDS;
@@ -251,6 +262,7 @@ where
             rules: self.rules,
             initial: self.initial,
             evicts_refused: self.evicts_refused,
+            owner: self.owner,
         };
         Ok(ClockCache {
             inner: Arc::new(Inner {

@@ -7,6 +7,7 @@ use core::mem;
 use core::panic::AssertUnwindSafe;
 use core::time::Duration;
 use std::panic::catch_unwind;
+use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 use equivalent::Equivalent;
@@ -17,11 +18,13 @@ use super::core::Core;
 use super::shard::{Found, Shard};
 use super::stats::{Counters, Event, Stats};
 use super::table::LEAST_ROOM;
+use super::tend::Owner;
 use super::tick::Moment;
 use super::times::{At, Look, Rules, Times, Timetable};
 use super::writer::{After, Leaver, Writer};
 use crate::sync::atomic::{AtomicU64, Ordering::*};
-use crate::sync::epoch::{Domain, Guard};
+use crate::sync::epoch::{Domain, Guard, Ripe};
+use crate::sync::gauge::Gauge;
 use crate::sync::lock::Mutex;
 use crate::sync::telling::{self, Telling};
 
@@ -53,6 +56,9 @@ pub(super) struct Engine<K, V> {
     pub(super) weightless: usize,
     /// What is refused counts as one that came in and left at once.
     pub(super) evicts_refused: bool,
+    pub(super) owner: Option<Arc<dyn Owner<V>>>,
+    /// How often `shed` was called, so that it does not always begin with the same shard.
+    pub(super) sheds: Gauge,
     pub(super) counters: Counters,
     pub(super) times: Option<Times<K, V>>,
     capacity: AtomicU64,
@@ -94,6 +100,7 @@ pub(super) struct Parts<K, V> {
     pub(super) weigher: Option<Weigher<K, V>>,
     pub(super) rules: Rules<K, V>,
     pub(super) evicts_refused: bool,
+    pub(super) owner: Option<Arc<dyn Owner<V>>>,
     /// For how many entries the tables have room from the start.
     pub(super) initial: usize,
 }
@@ -118,6 +125,8 @@ impl<K, V> Engine<K, V> {
             shards,
             weightless: parts.weightless.div_ceil(parts.shards).max(1),
             evicts_refused: parts.evicts_refused,
+            owner: parts.owner,
+            sheds: Gauge::default(),
             counters: Counters::new(),
             times,
             capacity: AtomicU64::new(parts.capacity),
@@ -421,17 +430,19 @@ impl<K, V> Engine<K, V> {
 
     /// Lets go of all that nobody looks at any more, in every shard.
     pub(super) fn collect(&self) {
+        // One mark for all: each takes the epochs some kilobytes.
+        let (ripe, mut any) = (Ripe::new(), false);
         for shard in &self.shards {
-            self.seal(shard);
+            any |= self.open(shard).seal_with(&ripe);
+        }
+        if any {
+            let guard = self.domain.pin();
+            self.domain.defer_mark(ripe, &guard);
         }
         self.domain.nudge();
         for shard in &self.shards {
             self.reap(shard);
         }
-    }
-
-    fn seal(&self, shard: &Shard<K, V>) {
-        self.open(shard).seal();
     }
 
     /// Drops one ripe batch after the other.

@@ -53,6 +53,8 @@ mod stats;
 mod table;
 mod tags;
 mod tasks;
+#[cfg(feature = "store")]
+pub(crate) mod tend;
 mod tick;
 mod times;
 mod view;

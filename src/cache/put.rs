@@ -516,9 +516,14 @@ impl<'a, K: Eq, V> Writer<'a, K, V> {
         self.core.credit -= weight;
         self.core.weight += weight;
         self.core.tally.inserts += 1;
+        if let Some(owner) = &self.engine.owner
+            && owner.comes_held(&self.pair(entry).1)
+        {
+            self.hold(entry);
+        }
     }
 
-    fn onto_the_rings(&mut self, entry: u32, old: Option<u32>) {
+    pub(super) fn onto_the_rings(&mut self, entry: u32, old: Option<u32>) {
         let core = &mut *self.core;
         let old = old.filter(|old| !core.book.is_parked(*old));
         // SAFETY: S1: we hold the lock. S2: the policy's entries are ours.

@@ -102,7 +102,7 @@ impl<K, V> Writer<'_, K, V> {
     }
 
     /// Evicts until `want` is had, or nothing is left, or what is left is no more than `keep`.
-    fn evict_for(&mut self, want: u64, keep: u64, looks: &mut Looks) -> u64 {
+    pub(super) fn evict_for(&mut self, want: u64, keep: u64, looks: &mut Looks) -> u64 {
         let mut had = 0u64;
         while had < want && self.core.weight > keep {
             let Some(weight) = self.evict(looks, false) else {

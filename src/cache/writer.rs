@@ -21,6 +21,7 @@
 #![allow(unsafe_code)]
 
 use core::mem;
+use std::sync::Arc;
 
 use equivalent::Equivalent;
 
@@ -32,6 +33,7 @@ use super::policy::{Looks, NONE, Step, WEIGHTLESS};
 use super::shard::Shard;
 use super::table::{Spot, Table};
 use super::view::View;
+use crate::sync::epoch::Ripe;
 use crate::sync::lock::MutexGuard;
 
 /// The holder of a shard's lock.
@@ -194,7 +196,7 @@ impl<'a, K, V> Writer<'a, K, V> {
         self.unlink(entry, cause);
     }
 
-    fn off_the_rings(&mut self, entry: u32) {
+    pub(super) fn off_the_rings(&mut self, entry: u32) {
         if self.core.book.is_parked(entry) {
             return;
         }
@@ -266,6 +268,9 @@ impl<'a, K, V> Writer<'a, K, V> {
     /// An entry's word is gone, or names its successor.
     pub(super) fn left(&mut self, entry: u32, cause: Cause) {
         self.core.tally.left[cause as usize] += 1;
+        if let Some(owner) = &self.engine.owner {
+            owner.left(&self.pair(entry).1, cause);
+        }
         self.unschedule(entry);
         if self.is_weightless(entry) {
             self.core.weightless -= 1;
@@ -308,7 +313,11 @@ impl<'a, K, V> Writer<'a, K, V> {
     /// From now on an entry waits for its last reader.
     pub(super) fn retire(&mut self, entry: u32) {
         let weight = usize::try_from(self.core.book.weight(entry)).unwrap_or(usize::MAX);
-        let bytes = weight.max(size_of::<(K, V)>());
+        let bytes = if self.engine.owner.is_some() {
+            0 // it collects when it wants room
+        } else {
+            weight.max(size_of::<(K, V)>())
+        };
         if self.core.limbo.add(entry, bytes) {
             self.seal();
         }
@@ -319,6 +328,12 @@ impl<'a, K, V> Writer<'a, K, V> {
         let guard = self.engine.domain.pin();
         self.core.limbo.seal(&guard);
         self.core.old_tables.seal(&guard);
+    }
+
+    /// As `seal`, where many shards are, by one who has all marked at once.
+    pub(super) fn seal_with(&mut self, ripe: &Arc<Ripe>) -> bool {
+        // Both, always.
+        self.core.limbo.seal_with(ripe) | self.core.old_tables.seal_with(ripe)
     }
 
     /// What nobody looks at any more. Where nothing is to be dropped it is emptied at once.

@@ -7,6 +7,11 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub(crate) struct Gauge(AtomicU64);
 
 impl Gauge {
+    #[cfg(feature = "store")]
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     pub(crate) fn get(&self) -> u64 {
         // Relaxed: a figure; nothing is published by it.
         self.0.load(Relaxed)

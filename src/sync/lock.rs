@@ -11,6 +11,9 @@ use shuttle::sync as imp;
 use std::sync as imp;
 
 pub(crate) use imp::MutexGuard;
+/// A value that is set once. No checker looks at it: what sets it does nothing that one sees.
+#[cfg(feature = "store")]
+pub(crate) use std::sync::OnceLock as SetOnce;
 
 /// Threads that wait for what a lock guards.
 #[cfg(feature = "store")]

@@ -4,6 +4,7 @@
 //! ```text
 //! atomic   AtomicU64 ..  core's own | loom's | shuttle's | counted   (one API)
 //! cell     Slot, Locked, Canary     what loom must see raced or freed
+//! barrier  Unequal                  a fence of which many pay nothing
 //! lock     Mutex                    never poisoned: no user code runs under it
 //! local    thread_number()          a small number for this thread; perhaps its own
 //! stripes  Stripes                  counters that no decision reads
@@ -23,6 +24,8 @@
 //! sees).
 
 pub(crate) mod atomic;
+#[cfg(feature = "store")]
+pub(crate) mod barrier;
 pub(crate) mod cell;
 pub(crate) mod epoch;
 #[cfg(feature = "cache")]

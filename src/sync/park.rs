@@ -5,6 +5,8 @@ use core::pin::pin;
 use core::task::{Context, Poll};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
+#[cfg(feature = "store")]
+use std::time::Instant;
 
 use super::waits;
 
@@ -43,6 +45,34 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         }
         thread::park();
     }
+}
+
+/// As `block_on`, until the deadline: nothing if that comes first. Under a checker there is no time,
+/// and none comes.
+#[cfg(feature = "store")]
+pub(crate) fn block_on_until<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Sleeper(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        #[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
+        thread::park();
+        #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
+        {
+            let left = deadline.checked_duration_since(Instant::now())?;
+            thread::park_timeout(left);
+        }
+        let _ = deadline;
+    }
+}
+
+/// Gives way to others.
+#[cfg(feature = "store")]
+pub(crate) fn yield_now() {
+    thread::yield_now();
 }
 
 /// Gives way to others, longer each time.

@@ -8,6 +8,8 @@ pub mod caches;
 pub mod insert;
 pub mod objects;
 pub mod ranges;
+#[cfg(not(loom))]
+pub mod shared;
 pub mod slots;
 pub mod spaces;
 #[cfg(not(loom))]
@@ -65,6 +67,14 @@ pub const ROWS: &[Row] = &[
     ("store-reopen", stores::reopen::reopen),
     #[cfg(not(loom))]
     ("store-size", stores::size::size),
+    #[cfg(not(loom))]
+    ("objects-get", shared::get::get),
+    #[cfg(not(loom))]
+    ("objects-threads", shared::threads::threads),
+    #[cfg(not(loom))]
+    ("objects-put", shared::put::put),
+    #[cfg(not(loom))]
+    ("objects-peak", shared::peak::peak),
 ];
 
 /// Tables for the design document; they have no bars and are only run by name.

@@ -18,6 +18,10 @@ const SEAL_ITEMS: usize = if SMALL { 1 } else { 64 };
 pub(crate) struct Ripe(AtomicBool);
 
 impl Ripe {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicBool::new(false)))
+    }
+
     /// All that a collector ever runs for us.
     pub(super) fn mark(&self) {
         // Release [RIPE]: the readers' last looks, which the collector ordered before this
@@ -80,17 +84,25 @@ impl<T> Limbo<T> {
 
     /// Closes the open batch: from now on it ripens.
     pub(crate) fn seal(&mut self, guard: &Guard) {
-        if self.open.is_empty() {
-            return;
+        let ripe = Ripe::new();
+        if self.seal_with(&ripe) {
+            self.domain.defer_mark(ripe, guard);
         }
-        let ripe = Arc::new(Ripe(AtomicBool::new(false)));
-        self.domain.defer_mark(Arc::clone(&ripe), guard);
+    }
+
+    /// As `seal`, for one who seals many limbos of the domain, and then has all of them marked at once
+    /// by [`Domain::defer_mark`]; whether there was anything.
+    pub(crate) fn seal_with(&mut self, ripe: &Arc<Ripe>) -> bool {
+        if self.open.is_empty() {
+            return false;
+        }
         self.sealed_bytes += self.open_bytes;
         self.sealed.push_back(Batch {
-            ripe,
+            ripe: Arc::clone(ripe),
             items: core::mem::take(&mut self.open),
             bytes: core::mem::take(&mut self.open_bytes),
         });
+        true
     }
 
     /// Takes the oldest batch if nobody looks at it any more.

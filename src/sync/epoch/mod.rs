@@ -175,7 +175,7 @@ impl Domain {
     }
 
     /// Has `ripe` marked once every guard that lives now is gone.
-    fn defer_mark(&self, ripe: Arc<Ripe>, guard: &Guard) {
+    pub(crate) fn defer_mark(&self, ripe: Arc<Ripe>, guard: &Guard) {
         self.check(guard);
         let unripe = Arc::clone(&self.inner.unripe);
         unripe.add();

@@ -1,0 +1,254 @@
+//! Waiting for room, in the order in which one came.
+//!
+//! # Checked by
+//! `loom-tests/objects.rs`; `tests/objects.rs`.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::builder::ObjectBuilder;
+use super::error::{ObjectError, PutError};
+use super::inner::Inner;
+use super::kind::StoredType;
+use super::object::OVERHEAD;
+use super::promise::Promise;
+use super::room::{Asks, Ticket};
+use super::telemetry;
+use crate::id::ObjectId;
+use crate::sync::park::block_on_until;
+
+/// Operations that wait for room while the caller holds some builders: see
+/// [`InMemoryStore::holding`](super::InMemoryStore::holding).
+///
+/// Whoever waits is woken, and does not poll. Who came first is served first, and until then nobody
+/// gets room who does not wait. Inside of `read`, which may itself keep the room, none waits.
+#[derive(Clone, Copy)]
+pub struct Waiting<'a> {
+    inner: &'a Arc<Inner>,
+    builders: &'a [&'a ObjectBuilder],
+}
+
+impl Inner {
+    /// What objects of these lengths take of the room, together.
+    pub(super) fn need_of_all(&self, lens: &[usize]) -> Result<u64, ObjectError> {
+        let sum = lens
+            .iter()
+            .try_fold(0usize, |sum, len| sum.checked_add(*len));
+        let overhead = OVERHEAD as usize * lens.len().saturating_sub(1);
+        let all = sum.and_then(|sum| sum.checked_add(overhead));
+        Ok(self.need(all.unwrap_or(usize::MAX))? - if lens.is_empty() { OVERHEAD } else { 0 })
+    }
+}
+
+impl<'a> Waiting<'a> {
+    pub(super) fn new(inner: &'a Arc<Inner>, builders: &'a [&'a ObjectBuilder]) -> Self {
+        Self { inner, builders }
+    }
+
+    fn acquire(self, need: u64) -> Acquire<'a> {
+        Acquire {
+            waiting: self,
+            need,
+            number: None,
+        }
+    }
+
+    fn acquire_until(self, need: u64, timeout: Duration) -> Result<Ticket, ObjectError> {
+        // So far ahead that the clock cannot say it: ten years are for ever.
+        let far = Duration::from_secs(10 * 365 * 24 * 3600);
+        let deadline = Instant::now() + timeout.min(far);
+        match block_on_until(self.acquire(need), deadline) {
+            Some(ticket) => ticket,
+            None => Err(self.inner.full(need).into()),
+        }
+    }
+
+    // The line was left before the object comes: at the end of the visit the next in it looks again, and
+    // finds an object that may go, and us out of the epochs.
+
+    fn put_in(self, bytes: Bytes, ticket: Ticket) -> ObjectId {
+        let _visit = self.inner.visit();
+        self.inner.put_in(bytes, StoredType::BYTES, ticket)
+    }
+
+    fn build(self, size: usize, ticket: Ticket) -> ObjectBuilder {
+        let _visit = self.inner.visit();
+        ObjectBuilder::new(self.inner, size, ticket)
+    }
+
+    fn build_many(self, sizes: &[usize], ticket: Ticket) -> Vec<ObjectBuilder> {
+        let _visit = self.inner.visit();
+        ObjectBuilder::many(self.inner, sizes, ticket)
+    }
+
+    /// As [`InMemoryStore::put_timeout`](super::InMemoryStore::put_timeout).
+    ///
+    /// # Errors
+    /// As there; and [`ObjectError::WouldDeadlock`].
+    pub fn put_timeout(self, bytes: Bytes, timeout: Duration) -> Result<ObjectId, PutError> {
+        let need = self.inner.need(bytes.len());
+        match need.and_then(|need| self.acquire_until(need, timeout)) {
+            Ok(ticket) => Ok(self.put_in(bytes, ticket)),
+            Err(reason) => Err(PutError { bytes, reason }),
+        }
+    }
+
+    /// As [`InMemoryStore::put_async`](super::InMemoryStore::put_async).
+    ///
+    /// # Errors
+    /// As there; and [`ObjectError::WouldDeadlock`].
+    pub async fn put_async(self, bytes: Bytes) -> Result<ObjectId, PutError> {
+        let ticket = match self.inner.need(bytes.len()) {
+            Ok(need) => self.acquire(need).await,
+            Err(error) => Err(error),
+        };
+        match ticket {
+            Ok(ticket) => Ok(self.put_in(bytes, ticket)),
+            Err(reason) => Err(PutError { bytes, reason }),
+        }
+    }
+
+    /// As [`InMemoryStore::create_timeout`](super::InMemoryStore::create_timeout).
+    ///
+    /// # Errors
+    /// As there; and [`ObjectError::WouldDeadlock`].
+    pub fn create_timeout(
+        self,
+        size: usize,
+        timeout: Duration,
+    ) -> Result<ObjectBuilder, ObjectError> {
+        let ticket = self.acquire_until(self.inner.need(size)?, timeout)?;
+        Ok(self.build(size, ticket))
+    }
+
+    /// As [`InMemoryStore::create_async`](super::InMemoryStore::create_async).
+    ///
+    /// # Errors
+    /// As there; and [`ObjectError::WouldDeadlock`].
+    pub async fn create_async(self, size: usize) -> Result<ObjectBuilder, ObjectError> {
+        let ticket = self.acquire(self.inner.need(size)?).await?;
+        Ok(self.build(size, ticket))
+    }
+
+    /// As [`InMemoryStore::promise_async`](super::InMemoryStore::promise_async).
+    ///
+    /// # Errors
+    /// As there; and [`ObjectError::WouldDeadlock`].
+    pub async fn promise_async(self) -> Result<Promise, ObjectError> {
+        let ticket = self.acquire(self.inner.need(0)?).await?;
+        Ok(Promise::new(self.inner, ticket))
+    }
+
+    /// As [`InMemoryStore::create_many`](super::InMemoryStore::create_many), and waits so long until
+    /// there is room for all.
+    ///
+    /// # Errors
+    /// As there; and [`ObjectError::WouldDeadlock`].
+    pub fn create_many_timeout(
+        self,
+        sizes: &[usize],
+        timeout: Duration,
+    ) -> Result<Vec<ObjectBuilder>, ObjectError> {
+        let ticket = self.acquire_until(self.inner.need_of_all(sizes)?, timeout)?;
+        Ok(self.build_many(sizes, ticket))
+    }
+
+    /// As [`InMemoryStore::create_many`](super::InMemoryStore::create_many), and waits until there is
+    /// room for all.
+    ///
+    /// # Errors
+    /// As there; and [`ObjectError::WouldDeadlock`].
+    pub async fn create_many_async(
+        self,
+        sizes: &[usize],
+    ) -> Result<Vec<ObjectBuilder>, ObjectError> {
+        let ticket = self.acquire(self.inner.need_of_all(sizes)?).await?;
+        Ok(self.build_many(sizes, ticket))
+    }
+
+    /// More room, for an object whose id there is already.
+    pub(super) async fn acquire_more(self, len: usize) -> Result<Ticket, ObjectError> {
+        let need = self.inner.need(len)? - OVERHEAD;
+        self.acquire(need).await
+    }
+}
+
+impl fmt::Debug for Waiting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Waiting").field(&self.builders).finish()
+    }
+}
+
+/// A future of room.
+struct Acquire<'a> {
+    waiting: Waiting<'a>,
+    need: u64,
+    /// In the line.
+    number: Option<u64>,
+}
+
+impl Acquire<'_> {
+    /// What there is without waiting; else a place in the line.
+    fn begin(&mut self) -> Result<Option<Ticket>, ObjectError> {
+        let inner = self.waiting.inner;
+        let _visit = inner.visit();
+        let full = match inner.ticket(self.need) {
+            Ok(ticket) => return Ok(Some(ticket)),
+            Err(full) => full,
+        };
+        if inner.cache.domain().is_pinned_here() {
+            return Err(full.into());
+        }
+        let builders = self.waiting.builders.iter();
+        let holds = builders
+            .filter_map(|builder| builder.holds(inner))
+            .collect();
+        self.number = Some(inner.room.join(self.need, holds)?);
+        telemetry::waits(self.need);
+        Ok(None)
+    }
+}
+
+impl Future for Acquire<'_> {
+    type Output = Result<Ticket, ObjectError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let inner = self.waiting.inner;
+        if inner.is_closed() {
+            return Poll::Ready(Err(ObjectError::Closed));
+        }
+        if self.number.is_none()
+            && let Some(done) = self.begin().transpose()
+        {
+            return Poll::Ready(done);
+        }
+        let number = self.number.expect("it stands in line");
+        let is_front = inner.room.stand(number, context.waker())?;
+        // Again: whoever closed it meanwhile may have woken all that stood by then.
+        if inner.is_closed() {
+            return Poll::Ready(Err(ObjectError::Closed));
+        }
+        if !is_front {
+            return Poll::Pending;
+        }
+        match inner.make_room(self.need, Asks::AtFront) {
+            Ok(ticket) => Poll::Ready(Ok(ticket)),
+            Err(_) => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Acquire<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.waiting.inner.room.leave(number);
+        }
+    }
+}
