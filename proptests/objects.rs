@@ -490,7 +490,7 @@ fn run(ample: bool, ops: Vec<Op>) -> bool {
 #[test]
 fn the_store_does_what_the_map_says() {
     QuickCheck::new()
-        .set_rng(Gen::new(150))
+        .rng(Gen::new(150))
         .tests(400)
         .quickcheck(run as fn(bool, Vec<Op>) -> bool);
 }

@@ -53,7 +53,7 @@ mod stats;
 mod table;
 mod tags;
 mod tasks;
-#[cfg(feature = "store")]
+#[cfg_attr(not(feature = "store"), allow(dead_code))] // for the store of objects
 pub(crate) mod tend;
 mod tick;
 mod times;
