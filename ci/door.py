@@ -47,6 +47,7 @@ UNSAFE = {
     "src/index/write.rs": "retires what it unlinked",
     "src/objects/builder.rs": "a buffer whose length its writer vouches for",
     "src/objects/object.rs": "an outcome that a word vouches for",
+    "src/sync/barrier.rs": "asks the system for a barrier",
     "src/sync/cell.rs": "cells that a lock or an epoch elsewhere guards",
     "src/sync/epoch/handles.rs": "the handle in front is behind a pointer",
     "src/sync/hint.rs": "a prefetch",
