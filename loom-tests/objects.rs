@@ -204,7 +204,7 @@ fn pin_against_eviction() {
 
 #[test]
 fn delete_against_pin_and_get() {
-    explore("objects: delete/pin, get", Some(3), 40000, || {
+    explore("objects: delete/pin, get", Some(3), 8000, || {
         let world = World::new(TINY);
         let (id, watch) = world.put().unwrap();
         let other = world.spawn(move |world| world.store.delete(id).expect("M1"));

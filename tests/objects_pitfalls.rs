@@ -280,3 +280,22 @@ fn the_drop_of_a_buffer_may_use_the_store() {
     store.clear();
     assert!(drops.load(Relaxed) > 150);
 }
+
+#[test]
+fn what_was_sealed_goes_for_who_waits() {
+    let store = Arc::new(InMemoryStore::new(1 << 20));
+    let mut builder = store.create(900_000).unwrap();
+    builder.as_mut_slice().fill(1);
+    let waits = {
+        let store = store.clone();
+        thread::spawn(move || store.put_timeout(filled(800_000, 2), LONG).unwrap())
+    };
+    thread::sleep(Duration::from_millis(50));
+    let sealed = builder.seal().unwrap();
+    let put = waits.join().unwrap();
+    assert_eq!(store.get_raw(put).unwrap(), filled(800_000, 2));
+    assert!(matches!(
+        store.get_raw(sealed),
+        Err(ObjectError::Evicted(_))
+    ));
+}

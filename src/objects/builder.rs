@@ -143,8 +143,14 @@ impl ObjectBuilder {
     /// # Linearization
     /// Where the object's state is stored, under the lock of its shard.
     pub fn seal(mut self) -> Result<ObjectId, SealError> {
+        // To the end: what was published may have to go for somebody who waits, and we have it too.
+        let inner = Arc::clone(&self.inner);
+        let _visit = inner.visit();
         match self.publish() {
-            Ok(_) => Ok(self.id),
+            Ok(bytes) => {
+                drop(bytes);
+                Ok(self.id)
+            }
             Err(reason) => {
                 let builder = self;
                 Err(SealError { builder, reason })
