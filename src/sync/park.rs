@@ -52,20 +52,82 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 #[cfg(feature = "store")]
 pub(crate) fn block_on_until<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Sleeper(thread::current())));
+    let sleeper = Arc::new(timed::Sleeper::new());
+    let waker = Waker::from(Arc::clone(&sleeper));
     let mut context = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);
         }
-        #[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
-        thread::park();
-        #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
-        {
+        sleeper.sleep_until(deadline)?;
+    }
+}
+
+#[cfg(all(
+    feature = "store",
+    not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))
+))]
+mod timed {
+    use super::{Instant, thread};
+
+    /// Wakes a thread that sleeps until a deadline.
+    pub(super) struct Sleeper(thread::Thread);
+
+    impl Sleeper {
+        pub(super) fn new() -> Self {
+            Self(thread::current())
+        }
+
+        /// Nothing if the deadline has passed.
+        pub(super) fn sleep_until(&self, deadline: Instant) -> Option<()> {
             let left = deadline.checked_duration_since(Instant::now())?;
             thread::park_timeout(left);
+            Some(())
         }
-        let _ = deadline;
+
+        pub(super) fn wake(&self) {
+            self.0.unpark();
+        }
+    }
+}
+
+/// A lock and a condition: loom forgets an `unpark` that comes while the thread waits for a lock, or
+/// gives way.
+#[cfg(all(
+    feature = "store",
+    any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))
+))]
+mod timed {
+    use super::Instant;
+    use crate::sync::lock::{Condition, Mutex};
+
+    pub(super) struct Sleeper(Mutex<bool>, Condition);
+
+    impl Sleeper {
+        pub(super) fn new() -> Self {
+            Self(Mutex::new(false), Condition::new())
+        }
+
+        pub(super) fn sleep_until(&self, _: Instant) -> Option<()> {
+            let mut woken = self.0.lock();
+            while !*woken {
+                woken = self.1.wait(woken);
+            }
+            *woken = false;
+            Some(())
+        }
+
+        pub(super) fn wake(&self) {
+            *self.0.lock() = true;
+            self.1.notify_all();
+        }
+    }
+}
+
+#[cfg(feature = "store")]
+impl Wake for timed::Sleeper {
+    fn wake(self: Arc<Self>) {
+        timed::Sleeper::wake(&self);
     }
 }
 
