@@ -31,6 +31,8 @@ use crate::sync::telling::{self, Telling};
 /// A listener may call the cache, which tells it of what left by that, so often inside of itself; from
 /// there on the outermost call tells, one after the other.
 const DEEP: usize = 8;
+/// So many marks may wait for readers where the cache has an owner.
+const MARKS: usize = 32;
 
 /// What never exceeds the capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -430,19 +432,30 @@ impl<K, V> Engine<K, V> {
 
     /// Lets go of all that nobody looks at any more, in every shard.
     pub(super) fn collect(&self) {
-        // One mark for all: each takes the epochs some kilobytes.
-        let (ripe, mut any) = (Ripe::new(), false);
-        for shard in &self.shards {
-            any |= self.open(shard).seal_with(&ripe);
+        if !self.may_mark() {
+            self.domain.nudge();
         }
-        if any {
-            let guard = self.domain.pin();
-            self.domain.defer_mark(ripe, &guard);
+        if self.may_mark() {
+            // One mark for all.
+            let (ripe, mut any) = (Ripe::new(), false);
+            for shard in &self.shards {
+                any |= self.open(shard).seal_with(&ripe);
+            }
+            if any {
+                let guard = self.domain.pin();
+                self.domain.defer_mark(ripe, &guard);
+            }
         }
         self.domain.nudge();
         for shard in &self.shards {
             self.reap(shard);
         }
+    }
+
+    /// Whether what left may ask to be marked now. Each mark takes the epochs some kilobytes, which an
+    /// owner does not count: while a reader stays he waits with more of them.
+    pub(super) fn may_mark(&self) -> bool {
+        self.owner.is_none() || self.domain.unripe() < MARKS
     }
 
     /// Drops one ripe batch after the other.

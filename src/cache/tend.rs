@@ -70,11 +70,15 @@ where
         let (hashed, engine) = (self.hash(key), &self.inner.engine);
         let mut writer = engine.open(engine.shard(hashed));
         let found = writer.find_live(hashed.fingerprint(), key);
-        let told = found.map(|(_, entry)| {
-            let (fate, told) = of(&writer.pair(entry).1);
-            writer.follow(entry, fate);
-            told
-        });
+        // Where there is none, `of` and what it owns are dropped after the lock.
+        let told = match found {
+            Some((_, entry)) => {
+                let (fate, told) = of(&writer.pair(entry).1);
+                writer.follow(entry, fate);
+                Some(told)
+            }
+            None => None,
+        };
         writer.close();
         told
     }

@@ -318,7 +318,7 @@ impl<'a, K, V> Writer<'a, K, V> {
         } else {
             weight.max(size_of::<(K, V)>())
         };
-        if self.core.limbo.add(entry, bytes) {
+        if self.core.limbo.add(entry, bytes) && self.engine.may_mark() {
             self.seal();
         }
     }

@@ -54,19 +54,34 @@ pub struct SealError {
 }
 
 impl ObjectBuilder {
-    pub(super) fn new(inner: &Arc<Inner>, size: usize, ticket: Ticket) -> Self {
+    /// # Errors
+    /// If there is no memory for the buffer.
+    pub(super) fn new(
+        inner: &Arc<Inner>,
+        size: usize,
+        ticket: Ticket,
+    ) -> Result<Self, ObjectError> {
         debug_assert_eq!(ticket.tokens(), size as u64 + OVERHEAD);
+        let mut buffer = Vec::new();
+        let reserved = buffer.try_reserve_exact(size);
+        reserved.map_err(|_| ObjectError::OutOfMemory { size })?;
         inner.figures.reserved(size as u64);
-        Self {
+        Ok(Self {
             inner: Arc::clone(inner),
             id: inner.put_pending(),
             size,
-            buffer: Vec::with_capacity(size),
+            buffer,
             ticket: Some(ticket),
-        }
+        })
     }
 
-    pub(super) fn many(inner: &Arc<Inner>, sizes: &[usize], mut ticket: Ticket) -> Vec<Self> {
+    /// # Errors
+    /// As `new`.
+    pub(super) fn many(
+        inner: &Arc<Inner>,
+        sizes: &[usize],
+        mut ticket: Ticket,
+    ) -> Result<Vec<Self>, ObjectError> {
         let build = |&size: &usize| Self::new(inner, size, ticket.split(size as u64 + OVERHEAD));
         sizes.iter().map(build).collect()
     }

@@ -52,6 +52,11 @@ pub enum ObjectError {
         /// The bytes of the largest payload that the limit allows.
         most: u64,
     },
+    /// The system has no memory for a buffer, though the store has room for it.
+    OutOfMemory {
+        /// The bytes of the buffer.
+        size: usize,
+    },
     /// There is no room now.
     Full(Full),
     /// All that would have to go for room is held by builders of those who wait for room; the caller
@@ -115,6 +120,7 @@ impl fmt::Display for ObjectError {
             Self::TooLarge { len, most } => {
                 write!(f, "{len} bytes never fit; {most} would at most")
             }
+            Self::OutOfMemory { size } => write!(f, "there is no memory for {size} bytes"),
             Self::Full(full) => full.fmt(f),
             Self::WouldDeadlock => {
                 f.write_str("all room is held by builders of those who wait for room")

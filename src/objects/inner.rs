@@ -252,7 +252,7 @@ impl Inner {
         };
         let seen = object.word.look();
         if seen.is_deleted() {
-            return Err(ObjectError::Deleted(id));
+            return Err(self.ended(id));
         }
         match object.outcome(seen) {
             Some(Outcome {
@@ -316,7 +316,7 @@ impl Inner {
                 return Ok(ticket);
             }
             // What readers of this moment look at comes back when they have left.
-            let coming = self.room.free() + self.cache.retained_weight();
+            let coming = self.room.free() + self.coming();
             if coming.saturating_add(self.cache.loose_weight()) < need {
                 break;
             }
@@ -334,6 +334,15 @@ impl Inner {
         let full = self.full(need);
         telemetry::refused(&full);
         Err(full)
+    }
+
+    /// What comes back without anything being evicted.
+    fn coming(&self) -> u64 {
+        if self.options.count_retained {
+            self.cache.retained_weight()
+        } else {
+            0
+        }
     }
 
     /// What keeps the room.
@@ -459,10 +468,11 @@ impl Inner {
             if stays_held && answer.is_ok() {
                 self.figures.pinned(weight);
             }
+            let is_used = seen.references() > 0 || seen.pins() > 0;
             let fate = Fate {
                 hold: if stays_held { Hold::Same } else { Hold::Ends },
                 weight: Some(weight),
-                leaves: false,
+                leaves: seen.is_collectable() && !is_used,
             };
             (fate, (answer, object.settle(outcome)))
         });

@@ -25,6 +25,7 @@ use super::error::ObjectError;
 use super::kind::StoredType;
 use crate::id::ObjectId;
 use crate::sync::lock::Mutex;
+use crate::sync::park::wake;
 
 /// What a waiter gets.
 pub(super) type Answer = Result<(Bytes, StoredType), ObjectError>;
@@ -47,7 +48,9 @@ impl Waiter {
         if let Some(answer) = state.answer.take() {
             return Poll::Ready(answer);
         }
-        state.waker = Some(waker.clone());
+        let before = state.waker.replace(waker.clone());
+        drop(state);
+        drop(before); // whatever it owns
         Poll::Pending
     }
 
@@ -56,9 +59,7 @@ impl Waiter {
         state.answer = Some(answer);
         let waker = state.waker.take();
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker.into_iter().for_each(wake);
     }
 }
 

@@ -143,9 +143,18 @@ impl AsRef<[u8]> for Payload {
 impl Drop for Payload {
     fn drop(&mut self) {
         let tokens = OVERHEAD + self.as_ref().len() as u64;
-        // Freed first, and then said to be free.
+        // Freed first, and then said to be free; whatever that comes to.
+        let _gives = Gives(&self.room, tokens);
         drop(self.bytes.take());
-        self.room.give(tokens);
+    }
+}
+
+/// Gives room back at its end.
+struct Gives<'a>(&'a Room, u64);
+
+impl Drop for Gives<'_> {
+    fn drop(&mut self) {
+        self.0.give(self.1);
     }
 }
 

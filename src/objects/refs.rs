@@ -1,10 +1,10 @@
 //! References to objects, for tasks to pass on.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
 use core::time::Duration;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -18,6 +18,7 @@ use super::lot::Answer;
 use super::op::Op;
 use super::pins::PinGuard;
 use super::store::InMemoryStore;
+use super::waiting::deadline;
 use crate::id::ObjectId;
 use crate::sync::lock::SetOnce;
 use crate::sync::park::{block_on, block_on_until};
@@ -61,6 +62,13 @@ impl<T> ObjectRef<T> {
     #[must_use]
     pub fn id(&self) -> ObjectId {
         self.handle.id
+    }
+
+    /// The id alone, as it is sent elsewhere: it counts as no reference.
+    #[must_use]
+    pub fn unbound(&self) -> UnboundRef<T> {
+        let of = PhantomData;
+        UnboundRef { id: self.id(), of }
     }
 
     /// The object's bytes; waits while it is pending.
@@ -107,7 +115,7 @@ impl<T: DeserializeOwned + 'static> ObjectRef<T> {
     /// # Errors
     /// As [`get`](Self::get), and [`ObjectError::TimedOut`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, ObjectError> {
-        let answer = block_on_until(self.answer(), Instant::now() + timeout);
+        let answer = block_on_until(self.answer(), deadline(timeout));
         decode(answer.ok_or(ObjectError::TimedOut(self.id()))??, &Postcard)
     }
 
@@ -147,7 +155,6 @@ impl<T> fmt::Debug for ObjectRef<T> {
 }
 
 /// A reference that came from elsewhere, and belongs to no store yet.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UnboundRef<T> {
     id: ObjectId,
     of: PhantomData<fn() -> T>,
@@ -167,6 +174,28 @@ impl<T> UnboundRef<T> {
     /// store may name an object of this one.
     pub fn bind(&self, store: &InMemoryStore) -> Result<ObjectRef<T>, ObjectError> {
         ObjectRef::new(store.inner(), self.id)
+    }
+}
+
+impl<T> Clone for UnboundRef<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for UnboundRef<T> {}
+
+impl<T> PartialEq for UnboundRef<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl<T> Eq for UnboundRef<T> {}
+
+impl<T> Hash for UnboundRef<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
     }
 }
 

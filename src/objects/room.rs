@@ -35,6 +35,7 @@ use super::error::ObjectError;
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::barrier::Unequal;
 use crate::sync::lock::Mutex;
+use crate::sync::park::wake;
 
 const WAITED_FOR: u64 = 1;
 const TOKEN: u64 = 2;
@@ -164,9 +165,7 @@ impl Room {
     #[cold]
     fn wake_front(&self) {
         let waker = self.line.lock().wake_front();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker.into_iter().for_each(wake);
     }
 
     // ---------------------------------------------------------------- the line
@@ -203,8 +202,9 @@ impl Room {
         if stander.stuck {
             return Err(ObjectError::WouldDeadlock);
         }
-        stander.waker = Some(waker.clone());
+        let before = stander.waker.replace(waker.clone());
         drop(line);
+        drop(before); // whatever it owns
         if at == 0 {
             // The bit before the look at who is still there; against `reader_left`.
             self.leaving.heavy();
@@ -221,14 +221,14 @@ impl Room {
             .filter_map(|one| one.waker.take())
             .collect();
         drop(line);
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(wake);
     }
 
     /// Leaves the line, served or not.
     pub(super) fn leave(&self, number: u64) {
         let mut line = self.line.lock();
         let at = line.position(number);
-        line.all.remove(at);
+        let left = line.all.remove(at);
         if line.all.is_empty() {
             // Relaxed: as in `join`.
             self.word.fetch_and(!WAITED_FOR, Relaxed);
@@ -236,7 +236,8 @@ impl Room {
         let stuck = line.wake_stuck(self.limit);
         let front = line.wake_front();
         drop(line);
-        stuck.into_iter().chain(front).for_each(Waker::wake);
+        drop(left);
+        stuck.into_iter().chain(front).for_each(wake);
     }
 }
 

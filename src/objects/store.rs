@@ -3,7 +3,6 @@
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -21,7 +20,7 @@ use super::pins::PinGuard;
 use super::promise::Promise;
 use super::refs::ObjectRef;
 use super::stats::{Metadata, ObjectState, ObjectStats};
-use super::waiting::Waiting;
+use super::waiting::{Waiting, deadline};
 use super::word::Phase;
 use crate::id::ObjectId;
 use crate::sync::park::block_on_until;
@@ -198,7 +197,7 @@ impl InMemoryStore {
     pub fn create(&self, size: usize) -> Result<ObjectBuilder, ObjectError> {
         let _visit = self.inner.visit();
         let ticket = self.inner.ticket(self.inner.need(size)?)?;
-        Ok(ObjectBuilder::new(&self.inner, size, ticket))
+        ObjectBuilder::new(&self.inner, size, ticket)
     }
 
     /// Room for many, all at once or none.
@@ -208,7 +207,7 @@ impl InMemoryStore {
     pub fn create_many(&self, sizes: &[usize]) -> Result<Vec<ObjectBuilder>, ObjectError> {
         let _visit = self.inner.visit();
         let ticket = self.inner.ticket(self.inner.need_of_all(sizes)?)?;
-        Ok(ObjectBuilder::many(&self.inner, sizes, ticket))
+        ObjectBuilder::many(&self.inner, sizes, ticket)
     }
 
     /// As [`create`](Self::create), and waits for room so long.
@@ -303,7 +302,7 @@ impl InMemoryStore {
     /// # Errors
     /// [`ObjectError::TimedOut`], and as [`read`](Self::read).
     pub fn get_timeout(&self, id: ObjectId, timeout: Duration) -> Result<Bytes, ObjectError> {
-        let awaited = block_on_until(Awaiting::new(&self.inner, id), Instant::now() + timeout);
+        let awaited = block_on_until(Awaiting::new(&self.inner, id), deadline(timeout));
         Ok(awaited.ok_or(ObjectError::TimedOut(id))??.0)
     }
 

@@ -35,6 +35,11 @@ pub struct Waiting<'a> {
     builders: &'a [&'a ObjectBuilder],
 }
 
+/// When a timeout is over that begins now; ten years are for ever, which the clock can say.
+pub(super) fn deadline(timeout: Duration) -> Instant {
+    Instant::now() + timeout.min(Duration::from_secs(10 * 365 * 24 * 3600))
+}
+
 impl Inner {
     /// What objects of these lengths take of the room, together.
     pub(super) fn need_of_all(&self, lens: &[usize]) -> Result<u64, ObjectError> {
@@ -61,10 +66,7 @@ impl<'a> Waiting<'a> {
     }
 
     fn acquire_until(self, need: u64, timeout: Duration) -> Result<Ticket, ObjectError> {
-        // So far ahead that the clock cannot say it: ten years are for ever.
-        let far = Duration::from_secs(10 * 365 * 24 * 3600);
-        let deadline = Instant::now() + timeout.min(far);
-        match block_on_until(self.acquire(need), deadline) {
+        match block_on_until(self.acquire(need), deadline(timeout)) {
             Some(ticket) => ticket,
             None => Err(self.inner.full(need).into()),
         }
@@ -78,12 +80,16 @@ impl<'a> Waiting<'a> {
         self.inner.put_in(bytes, StoredType::BYTES, ticket)
     }
 
-    fn build(self, size: usize, ticket: Ticket) -> ObjectBuilder {
+    fn build(self, size: usize, ticket: Ticket) -> Result<ObjectBuilder, ObjectError> {
         let _visit = self.inner.visit();
         ObjectBuilder::new(self.inner, size, ticket)
     }
 
-    fn build_many(self, sizes: &[usize], ticket: Ticket) -> Vec<ObjectBuilder> {
+    fn build_many(
+        self,
+        sizes: &[usize],
+        ticket: Ticket,
+    ) -> Result<Vec<ObjectBuilder>, ObjectError> {
         let _visit = self.inner.visit();
         ObjectBuilder::many(self.inner, sizes, ticket)
     }
@@ -125,7 +131,7 @@ impl<'a> Waiting<'a> {
         timeout: Duration,
     ) -> Result<ObjectBuilder, ObjectError> {
         let ticket = self.acquire_until(self.inner.need(size)?, timeout)?;
-        Ok(self.build(size, ticket))
+        self.build(size, ticket)
     }
 
     /// As [`InMemoryStore::create_async`](super::InMemoryStore::create_async).
@@ -134,7 +140,7 @@ impl<'a> Waiting<'a> {
     /// As there; and [`ObjectError::WouldDeadlock`].
     pub async fn create_async(self, size: usize) -> Result<ObjectBuilder, ObjectError> {
         let ticket = self.acquire(self.inner.need(size)?).await?;
-        Ok(self.build(size, ticket))
+        self.build(size, ticket)
     }
 
     /// As [`InMemoryStore::promise_async`](super::InMemoryStore::promise_async).
@@ -157,7 +163,7 @@ impl<'a> Waiting<'a> {
         timeout: Duration,
     ) -> Result<Vec<ObjectBuilder>, ObjectError> {
         let ticket = self.acquire_until(self.inner.need_of_all(sizes)?, timeout)?;
-        Ok(self.build_many(sizes, ticket))
+        self.build_many(sizes, ticket)
     }
 
     /// As [`InMemoryStore::create_many`](super::InMemoryStore::create_many), and waits until there is
@@ -170,7 +176,7 @@ impl<'a> Waiting<'a> {
         sizes: &[usize],
     ) -> Result<Vec<ObjectBuilder>, ObjectError> {
         let ticket = self.acquire(self.inner.need_of_all(sizes)?).await?;
-        Ok(self.build_many(sizes, ticket))
+        self.build_many(sizes, ticket)
     }
 
     /// More room, for an object whose id there is already.
@@ -240,6 +246,8 @@ impl Future for Acquire<'_> {
         }
         match inner.make_room(self.need, Asks::AtFront) {
             Ok(ticket) => Poll::Ready(Ok(ticket)),
+            // It began outside, but here nobody else may be what it waits for.
+            Err(full) if inner.cache.domain().is_pinned_here() => Poll::Ready(Err(full.into())),
             Err(_) => Poll::Pending,
         }
     }

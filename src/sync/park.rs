@@ -3,6 +3,10 @@
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll};
+#[cfg(feature = "store")]
+use std::mem;
+#[cfg(feature = "store")]
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 #[cfg(feature = "store")]
@@ -129,6 +133,14 @@ impl Wake for timed::Sleeper {
     fn wake(self: Arc<Self>) {
         timed::Sleeper::wake(&self);
     }
+}
+
+/// Wakes somebody. If that panics, it is nobody's affair here: others wait as well.
+#[cfg(feature = "store")]
+pub(crate) fn wake(waker: Waker) {
+    let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    // What it panicked with may panic again as it is dropped.
+    mem::forget(woken);
 }
 
 /// Gives way to others.

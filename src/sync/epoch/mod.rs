@@ -186,6 +186,12 @@ impl Domain {
         guard.inner.flush();
     }
 
+    /// How many batches, or marks of many, wait for readers.
+    #[cfg(feature = "cache")]
+    pub(crate) fn unripe(&self) -> usize {
+        self.inner.unripe.get()
+    }
+
     /// Tries to move the epoch on, so that what is sealed becomes ripe.
     ///
     /// Without any guard alive, what was sealed before the call is ripe after it, by whomever:
