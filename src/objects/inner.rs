@@ -181,7 +181,8 @@ impl Inner {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        // Relaxed: what is out of reach since then is found by way of the shards' locks.
+        // Relaxed: what is out of reach since then is found by way of the shards' locks, who waits for
+        // room by way of the line's.
         self.closed.load(Relaxed)
     }
 
@@ -231,7 +232,7 @@ impl Inner {
         };
         let seen = object.word.look();
         if seen.is_deleted() {
-            return Err(ObjectError::Deleted(id));
+            return Err(self.ended(id));
         }
         match object.outcome(seen) {
             Some(Outcome {
@@ -350,6 +351,8 @@ impl Inner {
     }
 
     fn enter(&self, id: ObjectId, object: Object) {
+        // Until it is in, the next in line finds neither its room nor anything to evict.
+        let _visit = self.visit();
         let entered = self.cache.insert(id, object);
         // A shard has room for more entries than memory has for the rest of them.
         entered.unwrap_or_else(|refused| panic!("an entry was refused: {:?}", refused.reason));
@@ -411,7 +414,7 @@ impl Inner {
         });
     }
 
-    /// Why an object that was pending is no more.
+    /// Why an object is no more that was there.
     pub(super) fn ended(&self, id: ObjectId) -> ObjectError {
         if self.is_closed() {
             ObjectError::Closed

@@ -212,7 +212,12 @@ impl Future for Acquire<'_> {
             return Poll::Ready(done);
         }
         let number = self.number.expect("it stands in line");
-        if !inner.room.stand(number, context.waker())? {
+        let is_front = inner.room.stand(number, context.waker())?;
+        // Once more: who closes the store says so first, and then wakes those whom it finds in line.
+        if inner.is_closed() {
+            return Poll::Ready(Err(ObjectError::Closed));
+        }
+        if !is_front {
             return Poll::Pending;
         }
         match inner.make_room(self.need, Asks::AtFront) {
