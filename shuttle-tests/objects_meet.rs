@@ -36,7 +36,7 @@ std::thread_local! {
 type Shared = Arc<InMemoryStore>;
 
 fn shared() -> Shared {
-    Arc::new(store(ROOM, true, seed() % 2 == 0))
+    Arc::new(store(ROOM, true, seed().is_multiple_of(2)))
 }
 
 fn bytes(of: u8, len: usize) -> Bytes {
@@ -132,7 +132,7 @@ fn builders_and_a_put() {
 fn a_pending_object_is_pinned() {
     let store = shared();
     let promise = store.promise().expect("it is empty");
-    let (id, is_deleted) = (promise.id(), seed() % 2 == 0);
+    let (id, is_deleted) = (promise.id(), seed().is_multiple_of(2));
     let maker = spawn(&store, move |_| promise.fulfil(bytes(1, HALF)));
     let pinner = spawn(&store, move |store| pin_and_look(store, id));
     let other = spawn(&store, move |store| {
@@ -180,7 +180,7 @@ fn a_wait_for_a_pin() {
         let bytes = keep.bytes().clone();
         drop(keep);
         assert!(look(store, id, 1).is_ok(), "O2: pinned once more");
-        if seed() % 2 == 0 {
+        if seed().is_multiple_of(2) {
             store.delete(id).expect("it is there");
         }
         match seed() % 2 {
