@@ -380,6 +380,8 @@ impl Inner {
     }
 
     fn enter(&self, id: ObjectId, object: Object) {
+        // Until it is in, the next in line finds neither its room nor anything to evict.
+        let _visit = self.visit();
         let entered = self.cache.insert(id, object);
         // A shard has room for more entries than memory has for the rest of them.
         entered.unwrap_or_else(|refused| panic!("an entry was refused: {:?}", refused.reason));
@@ -441,7 +443,7 @@ impl Inner {
         });
     }
 
-    /// Why an object that was pending is no more.
+    /// Why an object is no more that was there.
     pub(super) fn ended(&self, id: ObjectId) -> ObjectError {
         if self.is_closed() {
             ObjectError::Closed

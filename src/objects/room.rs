@@ -262,12 +262,13 @@ impl Line {
         front.is_some_and(|front| held > 0 && front.need > limit.saturating_sub(held))
     }
 
-    /// Who came last, if all wait for what they hold.
+    /// Who came last of those who hold something, if all wait for that.
     fn wake_stuck(&mut self, limit: u64) -> Option<Waker> {
         if !self.is_stuck(limit) {
             return None;
         }
-        let newest = self.all.iter_mut().rev().find(|one| !one.stuck)?;
+        let mut holders = self.all.iter_mut().filter(|one| !one.holds.is_empty());
+        let newest = holders.rfind(|one| !one.stuck)?;
         newest.stuck = true;
         newest.waker.take()
     }

@@ -17,7 +17,7 @@ pub struct ObjectStats {
     pub objects: u64,
     /// The bytes of their payloads.
     pub bytes: u64,
-    /// The limit, beside which nothing is ever held.
+    /// What of the store's limit objects may have; the rest, 64 KiB and a part in 128, is the store's own.
     pub limit: u64,
     /// What of the limit is in use: payloads, and what is kept for each object.
     pub used_bytes: u64,
@@ -27,11 +27,12 @@ pub struct ObjectStats {
     pub pending: u64,
     /// Of `used_bytes`, in builders and promises.
     pub pending_bytes: u64,
-    /// Of `used_bytes`, what left the store and is not freed: somebody has its `Bytes`, or reads it.
+    /// Of `used_bytes`, what left the store and is not freed: somebody has its `Bytes`, or reads it; or
+    /// it waits to be freed with others, which is done before anything is refused.
     pub retained_bytes: u64,
     /// Reads that found their object ready.
     pub hits: u64,
-    /// Reads that did not.
+    /// Reads that did not; of those that then waited, each look.
     pub misses: u64,
     /// Objects that got their bytes.
     pub puts: u64,

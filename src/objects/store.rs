@@ -63,6 +63,12 @@ use crate::sync::park::block_on_until;
 /// | `put_timeout`, `put_async`, .. | wait for room, in the order in which they came |
 /// | `get_timeout`, `get_async` | wait for a pending object |
 ///
+/// # What does not count
+/// Each thread that uses the store has some 6 KB in its epochs. The index keeps the memory that it
+/// had when it was largest, so a limit that was full of tiny objects is exceeded when large ones take their
+/// place: a tiny object's part of the index is up to 130 bytes. A value is encoded before room is asked for.
+/// References, waiters and cached values are the caller's.
+///
 /// No lock is held while code of the caller's runs. `read` runs it under a guard of the store's
 /// epochs: what leaves the store meanwhile is not freed before that ends.
 pub struct InMemoryStore {
@@ -181,7 +187,7 @@ impl InMemoryStore {
         self.holding(&[]).put_async(bytes).await
     }
 
-    /// For who waits while it holds builders of this store: if all room is held by those who wait for
+    /// For who waits while it holds builders of this store, and of no other: if all room is held by those who wait for
     /// room, the newest is told, and does not wait for ever.
     #[must_use]
     pub fn holding<'a>(&'a self, builders: &'a [&'a ObjectBuilder]) -> Waiting<'a> {
@@ -370,7 +376,8 @@ impl InMemoryStore {
     /// Ends one pin. The last one frees the object if it was deleted meanwhile.
     ///
     /// # Errors
-    /// [`ObjectError::NotPinned`]; nothing has changed then.
+    /// [`ObjectError::NotPinned`]; nothing has changed then. Pins are not told apart: one call too many
+    /// ends a guard's pin.
     pub fn unpin(&self, id: ObjectId) -> Result<(), ObjectError> {
         self.inner.unpin(id)
     }

@@ -168,8 +168,8 @@ impl Word {
 
     /// The outcome of a pending object was filled, under the lock; whether somebody waits for it.
     pub(super) fn settle(&self, phase: Phase) -> bool {
-        // Release [DONE]: the outcome was filled before. Nobody takes a pin of a pending object, so
-        // all that it may change beside the phase, the lock guards.
+        // Release [DONE]: the outcome was filled before. The pins of a pending object change
+        // under the lock, as all else beside the phase.
         let before = Seen(self.0.fetch_add(phase as u64, Release));
         debug_assert_eq!(before.phase(), Phase::Pending);
         before.is_awaited()
