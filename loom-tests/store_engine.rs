@@ -303,7 +303,7 @@ fn get_against_overwrite() {
 #[test]
 fn reader_against_overwrite() {
     let base = Base::new(LONG);
-    explore("store: reader/overwrite", None, 6, move || {
+    explore("store: reader/overwrite", Some(3), 6, move || {
         let store = base.open(Slot::Owned);
         let (id, len) = (base.id, base.len);
         let other = with(&store, move |store| store.overwrite(id, content(2, len)));
