@@ -331,8 +331,10 @@ fn a_batch_that_waits_keeps_nobody_from_its_other_objects() {
     });
 }
 
+type Refused = fn(&MultiStore, ObjectId) -> Result<(), StoreError>;
+
 /// What is refused of an id that is reserved only.
-const REFUSED: [fn(&MultiStore, ObjectId) -> Result<(), StoreError>; 7] = [
+const REFUSED: [Refused; 7] = [
     |store, id| store.get(id).map(drop),
     |store, id| store.reader(id).map(drop),
     |store, id| store.overwriter(id).map(drop),

@@ -306,6 +306,20 @@ impl Moment {
         }
         bytes
     }
+
+    /// Four states: all that was written, nothing of it, most of the latest, and any.
+    pub(crate) fn some(&self, random: &mut fastrand::Rng) -> [Vec<u8>; 4] {
+        let mostly = |n: usize, random: &mut fastrand::Rng| match random.u8(..8) {
+            0 => random.usize(..n),
+            _ => n - 1,
+        };
+        [
+            self.current(),
+            self.chosen(|_| 0),
+            self.chosen(|n| mostly(n, random)),
+            self.chosen(|n| random.usize(..n)),
+        ]
+    }
 }
 
 fn sector_of(bytes: &[u8], sector: usize) -> [u8; SECTOR] {
