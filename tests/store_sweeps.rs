@@ -55,6 +55,8 @@ struct Sweep {
     random: Rng,
     step: u32,
     failures: usize,
+    /// Contents are no longer.
+    most: usize,
 }
 
 impl Sweep {
@@ -69,6 +71,7 @@ impl Sweep {
             random: Rng::with_seed(seed),
             step: 0,
             failures: 0,
+            most: usize::MAX,
         }
     }
 
@@ -80,7 +83,10 @@ impl Sweep {
     fn content(&mut self, most: usize) -> Vec<u8> {
         let (from, to) = LENS[self.random.usize(..LENS.len())];
         let len = self.random.usize(from..=to);
-        told([self.step, self.random.u32(..1000), 0], len.min(most))
+        told(
+            [self.step, self.random.u32(..1000), 0],
+            len.min(most).min(self.most),
+        )
     }
 
     fn some(&mut self) -> Option<ObjectId> {
@@ -124,8 +130,9 @@ impl Sweep {
         }
     }
 
+    /// None is large: all have one record, before which none is there.
     fn put_many(&mut self) -> Done {
-        let all: Vec<Vec<u8>> = (0..5).map(|_| self.content(3000)).collect();
+        let all: Vec<Vec<u8>> = (0..5).map(|_| self.content(684)).collect();
         let (mut after, is_put) = (self.objects.clone(), true);
         let result = self.store.put_many(&all);
         let result = result.map(|ids| after.extend(ids.into_iter().zip(all)));
@@ -206,8 +213,11 @@ impl Sweep {
     }
 
     /// Fails for some operations, during which nothing can be read; whether the store goes on.
+    ///
+    /// What needs a scratch area reads that again, and ends the store if it cannot: so there is none.
     fn fails_for(&mut self, operations: u32, failing: Failing) -> bool {
         self.disk.fail(Some(failing));
+        self.most = 6000;
         for _ in 0..operations {
             let done = self.operate();
             match done.result {
@@ -216,6 +226,7 @@ impl Sweep {
             }
         }
         self.disk.fail(None);
+        self.most = usize::MAX;
         let nothing = self.changes_nothing(Ok(()));
         self.goes_on(nothing)
     }

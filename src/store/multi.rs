@@ -5,7 +5,8 @@
 //! what writes blocks on the disk and on whoever leads the journal.
 //!
 //! # Checked by
-//! `loom-tests/store_engine.rs`; `tests/store.rs`; `tests/store_misuse.rs`; `proptests/store.rs`.
+//! `loom-tests/store_engine.rs`; `tests/store.rs`; `tests/store_misuse.rs`; `tests/store_mended.rs`;
+//! `tests/store_shared.rs`; `tests/store_threads.rs`; `tests/store_sweeps.rs`; `proptests/store.rs`.
 
 use std::fmt;
 use std::path::Path;
