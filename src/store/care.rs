@@ -135,7 +135,8 @@ impl MultiStore {
 
     /// Finds whatever objects can be found in a file that cannot be opened: each slot, of the ranges
     /// that either superblock or the journal names, whose checksum is that of an object. Deleted ones
-    /// are among them.
+    /// are among them. It is the slot's bytes that are given: newer ones that only the journal has are
+    /// not looked for.
     ///
     /// # Errors
     /// [`StoreError::NotAStore`] if no superblock can be read; [`StoreError::Locked`];

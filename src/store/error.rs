@@ -69,7 +69,8 @@ pub enum StoreError {
     /// opened anew; after one of a read that only reads, it is as it was.
     Io(Arc<io::Error>),
     /// An earlier write or sync failed: nobody knows what is on the disk, and the store accepts
-    /// nothing more. What was acknowledged can be read, and is there after it was opened anew.
+    /// nothing more. What was acknowledged can be read, and is there after it was opened anew; an
+    /// object of more than a mebibyte whose overwrite failed in its slot is `Corrupt` until then.
     ReadOnly(Arc<io::Error>),
     /// The store was opened read-only.
     OpenedReadOnly,

@@ -5,7 +5,8 @@
 //! what writes blocks on the disk and on whoever leads the journal.
 //!
 //! # Checked by
-//! `loom-tests/store_engine.rs`; `tests/store.rs`; `tests/store_misuse.rs`; `proptests/store.rs`.
+//! `loom-tests/store_engine.rs`; `tests/store.rs`; `tests/store_misuse.rs`; `tests/store_mended.rs`;
+//! `tests/store_shared.rs`; `tests/store_threads.rs`; `tests/store_sweeps.rs`; `proptests/store.rs`.
 
 use std::fmt;
 use std::path::Path;
@@ -133,7 +134,8 @@ impl MultiStore {
         Ok(self.engine.put(bytes.as_ref(), durability)?.0)
     }
 
-    /// As [`put`](Self::put); with what tells the object from those that have its id later.
+    /// As [`put`](Self::put), with the store's durability; with what tells the object from those that
+    /// have its id later.
     ///
     /// # Errors
     /// As `put`.
@@ -249,15 +251,16 @@ impl MultiStore {
     /// As [`get`](Self::get) and [`put`](Self::put); [`StoreError::TooLarge`] says how many fit.
     ///
     /// # Progress
-    /// Waits for this object's open readers, and for other changes of it.
+    /// Waits for this object's open readers, and for other changes of it. Readers that overlap, one
+    /// after the other, may keep it waiting for as long as they come.
     #[doc(alias = "WriteToObj")]
     pub fn overwrite(&self, id: ObjectId, bytes: impl AsRef<[u8]>) -> Result<(), StoreError> {
         self.overwrite_with(id, bytes, self.engine.durability)
     }
 
     /// As [`overwrite`](Self::overwrite), with another durability. Bytes that need not be durable
-    /// yet wait in memory, where readers find them, until somebody syncs: a mebibyte of them at
-    /// most, beyond which an overwrite syncs by itself. One that is longer than that, or than a
+    /// yet wait in memory, where readers find them, until somebody syncs: a mebibyte of them and one
+    /// object at most, beyond which an overwrite syncs by itself. One that is longer than that, or than a
     /// quarter of the journal, is always [`Durability::Group`].
     ///
     /// # Errors
@@ -274,7 +277,8 @@ impl MultiStore {
         self.overwrite_alone(id, bytes.as_ref(), durability)
     }
 
-    /// As [`overwrite`](Self::overwrite), without waiting for this object's readers.
+    /// As [`overwrite`](Self::overwrite), with the store's durability, without waiting for this
+    /// object's readers.
     ///
     /// # Errors
     /// As `overwrite`, and [`StoreError::Busy`] if somebody reads or changes the object.
@@ -326,8 +330,8 @@ impl MultiStore {
         Ok((slot, put, bytes))
     }
 
-    /// Overwrites several objects, as durable as the store's options say: after a crash all have their new bytes, or none. For readers each
-    /// object changes by itself.
+    /// Overwrites several objects, as durable as the store's options say: after a crash all have their
+    /// new bytes, or none. For readers each object changes by itself.
     ///
     /// # Errors
     /// As [`overwrite`](Self::overwrite), before anything has changed; [`StoreError::Invalid`] if an
@@ -389,7 +393,8 @@ impl MultiStore {
     /// neighbours for the most part.
     ///
     /// # Errors
-    /// As `put`; none is reserved then.
+    /// As `put`; none is reserved then. Where they are more than the disk has room for, the file has
+    /// grown when [`StoreError::NoSpace`] is told.
     #[doc(alias = "AllocateRun")]
     pub fn allocate_run(&self, n: usize, len: u64) -> Result<Vec<ObjectId>, StoreError> {
         // So many that no disk has room for them are refused before any is reserved.
@@ -440,16 +445,20 @@ impl MultiStore {
     /// As [`get`](Self::get). What is damaged behind the first 64 KiB is told where it is read.
     ///
     /// # Progress
-    /// Waits for an overwrite of this object; overwrites wait for the reader.
+    /// Waits for an overwrite of this object that has begun, and not for one that waits for readers;
+    /// overwrites wait for the reader. So a thread that overwrites what it reads waits for ever, and so
+    /// do two of which each overwrites what the other one reads.
     pub fn reader(&self, id: ObjectId) -> Result<ObjectReader, StoreError> {
         ObjectReader::open(&self.engine, id)
     }
 
-    /// Puts many objects: their bytes in as few writes as their slots allow, their records in one.
+    /// Puts many objects, as durable as the store's options say: their bytes in as few writes as their
+    /// slots allow, their records in one.
     ///
     /// # Errors
-    /// As [`put`](Self::put). Where the records of so many do not fit into a quarter of the journal,
-    /// those before the error may be there.
+    /// As [`put`](Self::put). Records of so many that they do not fit into a quarter of the journal, and
+    /// those of large objects, are several: after [`StoreError::Io`] between them some objects may be
+    /// there, at once or when the store is opened anew.
     pub fn put_many<B: AsRef<[u8]>>(&self, all: &[B]) -> Result<Vec<ObjectId>, StoreError> {
         self.engine.put_many(all, self.engine.durability)
     }

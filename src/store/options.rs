@@ -20,7 +20,9 @@ pub enum Durability {
     None,
     /// The end of the process, however it comes.
     Buffered,
-    /// A loss of power: those who come while a sync is in progress share the next one.
+    /// A loss of power: those who come while a sync is in progress share the next one. What is
+    /// written for it ends where the records end: it is not padded to 4 KiB, and there is no option
+    /// for that.
     #[default]
     Group,
 }

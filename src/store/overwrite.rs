@@ -27,7 +27,7 @@ use super::gate::Inside;
 use super::log::{Class, Refused};
 use super::object;
 use super::options::Durability;
-use super::pending::Content;
+use super::pending::{self, Content};
 use crate::id::{Extent, ObjectId};
 
 /// New content of one object: its payload, which its record gets, and what its slot gets.
@@ -156,12 +156,26 @@ impl Engine {
         let (inside, end) = self.append_inside(&Change::FromScratch(put, scratch))?;
         self.survive(end, Durability::Group)?;
         let (disk, to) = (&*self.disk, slot.offset.get());
-        copy(disk, scratch, disk, to).map_err(|error| self.fail(error))?;
+        if let Err(error) = copy(disk, scratch, disk, to) {
+            self.show_scratch(slot, put, scratch, end);
+            return Err(self.fail(error));
+        }
         drop(inside);
         self.later.lock().push((end, Later::Area(taken)));
         self.settle();
         self.checkpoint_by_and_by();
         Ok(())
+    }
+
+    /// Half of a scratch area's content may be in the slot: readers find it here, if it is not too
+    /// long for that and can be read.
+    fn show_scratch(&self, slot: Extent, put: Put, scratch: Area, end: u64) {
+        if scratch.len <= pending::MOST as u64
+            && let Ok(bytes) = self.disk.read_vec_at(scratch.len as usize, scratch.offset)
+        {
+            let bytes = Bytes::from(bytes);
+            self.pending.insert(Content { put, slot, bytes }, end);
+        }
     }
 
     /// Which content an object has, for somebody who keeps others from changing it.

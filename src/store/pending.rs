@@ -42,7 +42,7 @@ use crate::sync::lock::{Condition, Mutex};
 
 const SHARDS: usize = if SMALL { 1 } else { 64 };
 /// So many bytes wait at most, but for what comes at once.
-const MOST: usize = 1 << 20;
+pub(super) const MOST: usize = 1 << 20;
 /// What a content takes beside its bytes, roughly.
 const BESIDE: usize = 128;
 /// A table of so many is not kept when it is empty.

@@ -46,6 +46,8 @@ struct State {
 pub(crate) enum Failing {
     Sync,
     Write,
+    /// Half of what is to be written comes to be, and that is an error.
+    Half,
     Read,
     /// Reads and writes take some bytes at a time, and are interrupted.
     Short,
@@ -166,6 +168,7 @@ impl Disk for Forgetful {
         let fails = state.call();
         let bytes = match fails {
             Some(Failing::Write) => return Err(state.fails_as("a write failed")),
+            Some(Failing::Half) => &bytes[..bytes.len() / 2],
             Some(Failing::Short) => {
                 state.short()?;
                 &bytes[..bytes.len().min(100)]
@@ -178,6 +181,9 @@ impl Disk for Forgetful {
         state.bytes[offset..offset + written].copy_from_slice(bytes);
         let bytes = bytes.to_vec();
         state.events.push(Event::Write { offset, bytes });
+        if fails == Some(Failing::Half) {
+            return Err(state.fails_as("half of a write failed"));
+        }
         Ok(written)
     }
 
@@ -299,6 +305,20 @@ impl Moment {
             }
         }
         bytes
+    }
+
+    /// Four states: all that was written, nothing of it, most of the latest, and any.
+    pub(crate) fn some(&self, random: &mut fastrand::Rng) -> [Vec<u8>; 4] {
+        let mostly = |n: usize, random: &mut fastrand::Rng| match random.u8(..8) {
+            0 => random.usize(..n),
+            _ => n - 1,
+        };
+        [
+            self.current(),
+            self.chosen(|_| 0),
+            self.chosen(|n| mostly(n, random)),
+            self.chosen(|n| random.usize(..n)),
+        ]
     }
 }
 
