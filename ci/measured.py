@@ -25,7 +25,9 @@ BLOCK = re.compile(r"(<!-- measured: (?!end)([\w -]+?) -->\n)(.*?)(<!-- measured
 # The order of rows in a table of bars; what is not named comes last.
 ORDER = ["memory", "locate-in", "locate", "get-many", "get-in", "get-in-10m", "threads", "threads-objects",
          "writer-slow", "writer-flat-out", "insert", "slots", "slots-full", "cache-hits", "cache-mixed", "cache-hot",
-         "cache-memory", "cache-peak", "cache-latency"]
+         "cache-memory", "cache-peak", "cache-latency", "store-put", "store-change", "store-threads", "store-stream",
+         "store-get", "store-load", "store-memory", "store-reopen", "store-size", "objects-get", "objects-threads",
+         "objects-put", "objects-peak"]
 
 
 def latest(folder):
