@@ -349,6 +349,7 @@ impl Image {
                 }
             }
             Change::Catalogs(area) => self.catalogs = *area,
+            Change::Padding(_) => {}
         }
         Ok(())
     }

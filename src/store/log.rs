@@ -36,6 +36,8 @@ use crate::sync::lock::{Condition, Mutex, MutexGuard, yield_now};
 
 /// A part of the ring that is kept for records that must not wait: one in so many bytes.
 const HEADROOM: u64 = 16;
+/// What commits are padded to.
+const PAGE: u64 = 4096;
 /// No record is longer: its length has 32 bits, and it is made in memory.
 const LONGEST: u64 = 1 << 30;
 /// So often a leader lets others run, and again for each one who comes, before it syncs without
@@ -95,6 +97,8 @@ pub(super) struct Log {
     disk: Arc<dyn Disk>,
     ring: Area,
     salt: u64,
+    /// What is written at once ends where a page of the disk does.
+    pads: bool,
     state: Mutex<State>,
     /// Something was written, or failed.
     wrote: Condition,
@@ -104,7 +108,7 @@ pub(super) struct Log {
 
 impl Log {
     /// An empty one, which begins at this LSN.
-    pub(super) fn new(disk: Arc<dyn Disk>, ring: Area, salt: u64, lsn: u64) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, ring: Area, salt: u64, lsn: u64, pads: bool) -> Self {
         let state = State {
             released: lsn,
             durable: lsn,
@@ -122,6 +126,7 @@ impl Log {
             disk,
             ring,
             salt,
+            pads,
             state: Mutex::new(state),
             wrote: Condition::new(),
             synced: Condition::new(),
@@ -221,6 +226,7 @@ impl Log {
     }
 
     fn lead_write<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.pad(&mut state);
         let bytes = core::mem::take(&mut state.buffer);
         let (from, to) = (state.written, state.next);
         state.writing = true;
@@ -235,6 +241,22 @@ impl Log {
         self.recycle(&mut state, bytes);
         self.wrote.notify_all();
         state
+    }
+
+    /// Where it is asked for and there is room, appends nothing up to the end of a page of the disk.
+    fn pad(&self, state: &mut State) {
+        let at = self.ring.offset + state.next % self.ring.len;
+        if !self.pads || at.is_multiple_of(PAGE) {
+            return;
+        }
+        let least = HEADER as u64;
+        let end = (at + least).next_multiple_of(PAGE);
+        let (len, room) = (end - at, self.ring.len - self.ring.len / HEADROOM);
+        if state.next + len - state.released <= room {
+            let padding = Change::Padding(len - least);
+            padding.encode(state.next, state.durable, self.salt, &mut state.buffer);
+            state.next += len;
+        }
     }
 
     /// Does what others wait for: if the disk panics, they are told.

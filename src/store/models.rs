@@ -34,7 +34,7 @@ impl Journal {
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, len: u64) -> Self {
         let disk: Arc<dyn Disk> = Arc::new(InTurn::new(disk));
-        Self(Log::new(Arc::clone(&disk), ring(len), SALT, 0), disk)
+        Self(Log::new(Arc::clone(&disk), ring(len), SALT, 0, false), disk)
     }
 
     /// Appends a record that says no more than this number, as one who may use all of the ring;

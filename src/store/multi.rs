@@ -143,7 +143,19 @@ impl MultiStore {
         &self,
         bytes: impl AsRef<[u8]>,
     ) -> Result<(ObjectId, Generation), StoreError> {
-        let (id, generation) = self.engine.put(bytes.as_ref(), self.engine.durability)?;
+        self.put_versioned_with(bytes, self.engine.durability)
+    }
+
+    /// As [`put_versioned`](Self::put_versioned), with another durability than the store's.
+    ///
+    /// # Errors
+    /// As `put`.
+    pub fn put_versioned_with(
+        &self,
+        bytes: impl AsRef<[u8]>,
+        durability: Durability,
+    ) -> Result<(ObjectId, Generation), StoreError> {
+        let (id, generation) = self.engine.put(bytes.as_ref(), durability)?;
         Ok((id, Generation(generation as u32)))
     }
 
@@ -283,9 +295,22 @@ impl MultiStore {
     /// # Errors
     /// As `overwrite`, and [`StoreError::Busy`] if somebody reads or changes the object.
     pub fn try_overwrite(&self, id: ObjectId, bytes: impl AsRef<[u8]>) -> Result<(), StoreError> {
+        self.try_overwrite_with(id, bytes, self.engine.durability)
+    }
+
+    /// As [`try_overwrite`](Self::try_overwrite), with another durability than the store's.
+    ///
+    /// # Errors
+    /// As `try_overwrite`.
+    pub fn try_overwrite_with(
+        &self,
+        id: ObjectId,
+        bytes: impl AsRef<[u8]>,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
         self.engine.check_writable()?;
         let _changing = self.engine.try_change(id, How::Overwrite)?;
-        self.overwrite_alone(id, bytes.as_ref(), self.engine.durability)
+        self.overwrite_alone(id, bytes.as_ref(), durability)
     }
 
     fn overwrite_alone(
@@ -339,6 +364,18 @@ impl MultiStore {
     /// the journal.
     #[doc(alias = "WriteBatchedObjs")]
     pub fn write_batch<B: AsRef<[u8]>>(&self, batch: &[(ObjectId, B)]) -> Result<(), StoreError> {
+        self.write_batch_with(batch, self.engine.durability)
+    }
+
+    /// As [`write_batch`](Self::write_batch), with another durability than the store's.
+    ///
+    /// # Errors
+    /// As `write_batch`.
+    pub fn write_batch_with<B: AsRef<[u8]>>(
+        &self,
+        batch: &[(ObjectId, B)],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
         let engine = &*self.engine;
         engine.check_writable()?;
         let mut sorted: Vec<_> = batch
@@ -371,7 +408,7 @@ impl MultiStore {
         let done = if all.is_empty() {
             Ok(())
         } else {
-            engine.overwrite(all, engine.durability)
+            engine.overwrite(all, durability)
         };
         drop(changing);
         done
@@ -461,6 +498,18 @@ impl MultiStore {
     /// there, at once or when the store is opened anew.
     pub fn put_many<B: AsRef<[u8]>>(&self, all: &[B]) -> Result<Vec<ObjectId>, StoreError> {
         self.engine.put_many(all, self.engine.durability)
+    }
+
+    /// As [`put_many`](Self::put_many), with another durability than the store's.
+    ///
+    /// # Errors
+    /// As `put_many`.
+    pub fn put_many_with<B: AsRef<[u8]>>(
+        &self,
+        all: &[B],
+        durability: Durability,
+    ) -> Result<Vec<ObjectId>, StoreError> {
+        self.engine.put_many(all, durability)
     }
 
     /// How many objects are open: those that have readers, or are being changed.

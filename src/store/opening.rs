@@ -75,6 +75,7 @@ impl Engine {
         disk: Arc<dyn Disk>,
         durability: Durability,
         on_allocate: Option<Callback>,
+        pads: bool,
     ) -> Result<Arc<Self>, StoreError> {
         let mut found = recover::look(&*disk)?;
         if found.image.superblock.features.read_only != 0 {
@@ -96,7 +97,7 @@ impl Engine {
         // Once more, to the other superblock: else that is the last session's, and should this one rot,
         // recovery would not know that there was a session since.
         found.image.write(&*disk, next)?;
-        let mut engine = Self::over(disk, found.image, allocator);
+        let mut engine = Self::over(disk, found.image, allocator, pads);
         (engine.durability, engine.on_allocate) = (durability, on_allocate);
         let watch = Arc::clone(&engine.space);
         engine.allocator.watch(watch);
@@ -113,12 +114,12 @@ impl Engine {
         });
         let overlay = contents.collect::<Result<HashMap<_, _>, StoreError>>()?;
         let allocator = allocator_of(&*disk, &mut found.image)?;
-        let mut engine = Self::over(disk, found.image, allocator);
+        let mut engine = Self::over(disk, found.image, allocator, false);
         engine.overlay = Some(overlay);
         Ok(Arc::new(engine))
     }
 
-    fn over(disk: Arc<dyn Disk>, image: Image, allocator: OmniBlockAllocator) -> Self {
+    fn over(disk: Arc<dyn Disk>, image: Image, allocator: OmniBlockAllocator, pads: bool) -> Self {
         let Superblock {
             journal,
             salt,
@@ -127,7 +128,7 @@ impl Engine {
             ..
         } = image.superblock;
         let disk: Arc<dyn Disk> = Arc::new(InTurn::new(disk));
-        let log = Arc::new(Log::new(Arc::clone(&disk), journal, salt, lsn));
+        let log = Arc::new(Log::new(Arc::clone(&disk), journal, salt, lsn, pads));
         let space = Arc::new(Space::new(Arc::clone(&disk), Arc::clone(&log), &image));
         Self {
             disk,

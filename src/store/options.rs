@@ -21,8 +21,8 @@ pub enum Durability {
     /// The end of the process, however it comes.
     Buffered,
     /// A loss of power: those who come while a sync is in progress share the next one. What is
-    /// written for it ends where the records end: it is not padded to 4 KiB, and there is no option
-    /// for that.
+    /// written for it ends where the records end, or with a page
+    /// ([`pad_commits`](StoreOptions::pad_commits)).
     #[default]
     Group,
 }
@@ -50,6 +50,7 @@ pub struct StoreOptions {
     classes: SizeClasses,
     on_allocate: Option<Callback>,
     disk_operations: Option<usize>,
+    pad_commits: bool,
 }
 
 impl Default for StoreOptions {
@@ -67,6 +68,7 @@ impl StoreOptions {
             classes: SizeClasses::default(),
             on_allocate: None,
             disk_operations: None,
+            pad_commits: false,
         }
     }
 
@@ -102,6 +104,16 @@ impl StoreOptions {
         let disk_operations = Some(most);
         Self {
             disk_operations,
+            ..self
+        }
+    }
+
+    /// Whether what is written to the journal at once is padded to 4 KiB (no). A disk that tears more than
+    /// a sector, where power is lost, then tears nothing that was written before; each commit takes a
+    /// page of the journal or more. Where the journal is all but full, commits are as long as they are.
+    pub fn pad_commits(self, pad_commits: bool) -> Self {
+        Self {
+            pad_commits,
             ..self
         }
     }
@@ -198,7 +210,12 @@ impl StoreOptions {
     /// As [`open`](Self::open), but for the file's.
     pub fn open_on(self, disk: Arc<dyn Disk>) -> Result<MultiStore, StoreError> {
         self.check()?;
-        let engine = Engine::open(self.limited(disk), self.durability, self.on_allocate)?;
+        let engine = Engine::open(
+            self.limited(disk),
+            self.durability,
+            self.on_allocate,
+            self.pad_commits,
+        )?;
         Ok(MultiStore::over(engine))
     }
 

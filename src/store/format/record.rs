@@ -68,6 +68,8 @@ pub(in crate::store) enum Change {
     Pages(Area),
     /// Where catalogs go from here on.
     Catalogs(Area),
+    /// Nothing, so many bytes long.
+    Padding(u64),
 }
 
 /// A record that was read.
@@ -150,6 +152,7 @@ const ROOT: u32 = 8;
 const CLASS: u32 = 9;
 const PAGES: u32 = 10;
 const CATALOGS: u32 = 11;
+const PADDING: u32 = 12;
 
 fn padded(len: u64) -> u64 {
     len.next_multiple_of(ALIGN)
@@ -169,6 +172,7 @@ impl Change {
             Self::Class(_) => (CLASS, 1),
             Self::Pages(_) => (PAGES, 1),
             Self::Catalogs(_) => (CATALOGS, 1),
+            Self::Padding(_) => (PADDING, 1),
         }
     }
 
@@ -189,7 +193,8 @@ impl Change {
             | Self::Overwrite(_)
             | Self::RangeGone(_)
             | Self::Root(_)
-            | Self::Class(_) => None,
+            | Self::Class(_)
+            | Self::Padding(_) => None,
         }
     }
 
@@ -207,6 +212,7 @@ impl Change {
             Self::Range(_) => 32,
             Self::RangeGone(_) | Self::Root(_) | Self::Class(_) => 8,
             Self::Pages(_) | Self::Catalogs(_) => 16,
+            Self::Padding(len) => *len,
         };
         HEADER as u64 + own
     }
@@ -253,6 +259,7 @@ impl Change {
                 word(area.offset, out);
                 word(area.len, out);
             }
+            Self::Padding(len) => out.resize(out.len() + *len as usize, 0),
         }
     }
 
@@ -362,6 +369,7 @@ fn read(kind: u32, count: usize, own: &[u8]) -> Option<Change> {
                 _ => Change::Catalogs(Area { offset, len }),
             }
         }
+        PADDING => Change::Padding(own.len() as u64),
         _ => return None,
     })
 }
@@ -421,6 +429,8 @@ mod tests {
             Change::Class(80),
             Change::Pages(Area { offset: 9, len: 1 }),
             Change::Catalogs(Area { offset: 10, len: 1 }),
+            Change::Padding(0),
+            Change::Padding(4000),
         ]
     }
 
