@@ -34,7 +34,7 @@ use super::object::{Failure, OVERHEAD, Object, Outcome, with_room};
 use super::options::Options;
 use super::room::{Asks, Room, Ticket};
 use super::telemetry;
-use super::word::{Phase, Seen};
+use super::word::{Phase, Seen, Word};
 use crate::cache::tend::{Fate, Hold, Owner};
 use crate::cache::{Cause, Clock, ClockCache, CoarseClock};
 use crate::id::ObjectId;
@@ -547,14 +547,18 @@ impl Inner {
         Ok(())
     }
 
-    pub(super) fn pin(&self, id: ObjectId) -> Result<(), ObjectError> {
-        let _visit = self.visit();
+    /// Whether a change of an object's word could do without the lock of its shard.
+    fn without_lock(&self, id: ObjectId, change: impl FnOnce(&Word) -> bool) -> bool {
         let guard = self.cache.pin();
         let object = self.cache.peek_in(&id, &guard);
-        if object.is_some_and(|object| object.word.pin_again()) {
+        object.is_some_and(|object| change(&object.word))
+    }
+
+    pub(super) fn pin(&self, id: ObjectId) -> Result<(), ObjectError> {
+        let _visit = self.visit();
+        if self.without_lock(id, Word::pin_again) {
             return Ok(());
         }
-        drop(guard);
         self.tend(id, |object, seen| {
             if let Err(error) = pinnable(id, object, seen) {
                 return (Fate::STAYS, Told::Refused(error));
@@ -582,12 +586,9 @@ impl Inner {
 
     pub(super) fn unpin(&self, id: ObjectId) -> Result<(), ObjectError> {
         let _visit = self.visit();
-        let guard = self.cache.pin();
-        let object = self.cache.peek_in(&id, &guard);
-        if object.is_some_and(|object| object.word.unpin_one_of_many()) {
+        if self.without_lock(id, Word::unpin_one_of_many) {
             return Ok(());
         }
-        drop(guard);
         self.tend(id, |object, _| {
             let Some(before) = object.word.unpin() else {
                 return (Fate::STAYS, Told::Refused(ObjectError::NotPinned(id)));

@@ -72,28 +72,6 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    // The line was left before the object comes: at the end of the visit the next in it looks again, and
-    // finds an object that may go, and us out of the epochs.
-
-    fn put_in(self, bytes: Bytes, ticket: Ticket) -> ObjectId {
-        let _visit = self.inner.visit();
-        self.inner.put_in(bytes, StoredType::BYTES, ticket)
-    }
-
-    fn build(self, size: usize, ticket: Ticket) -> Result<ObjectBuilder, ObjectError> {
-        let _visit = self.inner.visit();
-        ObjectBuilder::new(self.inner, size, ticket)
-    }
-
-    fn build_many(
-        self,
-        sizes: &[usize],
-        ticket: Ticket,
-    ) -> Result<Vec<ObjectBuilder>, ObjectError> {
-        let _visit = self.inner.visit();
-        ObjectBuilder::many(self.inner, sizes, ticket)
-    }
-
     /// As [`InMemoryStore::put_timeout`](super::InMemoryStore::put_timeout).
     ///
     /// # Errors
@@ -101,7 +79,7 @@ impl<'a> Waiting<'a> {
     pub fn put_timeout(self, bytes: Bytes, timeout: Duration) -> Result<ObjectId, PutError> {
         let need = self.inner.need(bytes.len());
         match need.and_then(|need| self.acquire_until(need, timeout)) {
-            Ok(ticket) => Ok(self.put_in(bytes, ticket)),
+            Ok(ticket) => Ok(self.inner.put_in(bytes, StoredType::BYTES, ticket)),
             Err(reason) => Err(PutError { bytes, reason }),
         }
     }
@@ -116,7 +94,7 @@ impl<'a> Waiting<'a> {
             Err(error) => Err(error),
         };
         match ticket {
-            Ok(ticket) => Ok(self.put_in(bytes, ticket)),
+            Ok(ticket) => Ok(self.inner.put_in(bytes, StoredType::BYTES, ticket)),
             Err(reason) => Err(PutError { bytes, reason }),
         }
     }
@@ -131,7 +109,7 @@ impl<'a> Waiting<'a> {
         timeout: Duration,
     ) -> Result<ObjectBuilder, ObjectError> {
         let ticket = self.acquire_until(self.inner.need(size)?, timeout)?;
-        self.build(size, ticket)
+        ObjectBuilder::new(self.inner, size, ticket)
     }
 
     /// As [`InMemoryStore::create_async`](super::InMemoryStore::create_async).
@@ -140,7 +118,7 @@ impl<'a> Waiting<'a> {
     /// As there; and [`ObjectError::WouldDeadlock`].
     pub async fn create_async(self, size: usize) -> Result<ObjectBuilder, ObjectError> {
         let ticket = self.acquire(self.inner.need(size)?).await?;
-        self.build(size, ticket)
+        ObjectBuilder::new(self.inner, size, ticket)
     }
 
     /// As [`InMemoryStore::promise_async`](super::InMemoryStore::promise_async).
@@ -163,7 +141,7 @@ impl<'a> Waiting<'a> {
         timeout: Duration,
     ) -> Result<Vec<ObjectBuilder>, ObjectError> {
         let ticket = self.acquire_until(self.inner.need_of_all(sizes)?, timeout)?;
-        self.build_many(sizes, ticket)
+        ObjectBuilder::many(self.inner, sizes, ticket)
     }
 
     /// As [`InMemoryStore::create_many`](super::InMemoryStore::create_many), and waits until there is
@@ -176,7 +154,7 @@ impl<'a> Waiting<'a> {
         sizes: &[usize],
     ) -> Result<Vec<ObjectBuilder>, ObjectError> {
         let ticket = self.acquire(self.inner.need_of_all(sizes)?).await?;
-        self.build_many(sizes, ticket)
+        ObjectBuilder::many(self.inner, sizes, ticket)
     }
 
     /// More room, for an object whose id there is already.
