@@ -82,6 +82,7 @@ const TINY: Tiny = Tiny {
     shards: 1,
     count_retained: true,
     collect_unreferenced: false,
+    place: 0,
 };
 
 impl World {

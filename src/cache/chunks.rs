@@ -8,17 +8,19 @@
 //! things  [4][4] .. [8][8] ..
 //! ```
 //! A number says its chunk without a calculation, since a reader waits for it. A *rank* is how many
-//! things come before one, for whoever keeps something in a plain vector.
+//! things come before one, for whoever keeps something in a plain vector. A chunk that was freed is the
+//! next to be made: so the lowest chunks are there.
 //!
 //! # Invariants
-//! * C1  A chunk is written once and lives as long as the row.
+//! * C1  A chunk is written once, and lives until it is freed, or as long as the row.
 //!
 //! # Edges
 //! None of its own. Whoever names a thing to others publishes its number after the chunk was made
-//! (WORD in `table.rs`).
+//! (WORD in `table.rs`), and frees the chunk after the last look at each of its things (RIPE in
+//! `sync/epoch`).
 //!
 //! # Progress
-//! `get` is wait-free. `grow` calls the allocator.
+//! `get` is wait-free. `grow` and `free` call the allocator.
 //!
 //! # Checked by
 //! `loom-tests/cache.rs`; the address sanitizer over `tests/stress_cache.rs` (C1).
@@ -53,7 +55,7 @@ const _: () = assert!(CHUNKS < u8::MAX as usize);
 pub(super) struct Chunks<T> {
     /// Where a thing of number 0 would be if a chunk began so early: before it, and never looked at.
     origins: [AtomicPtr<T>; CHUNKS + 1],
-    /// How many there are.
+    /// How many there were at most.
     made: AtomicUsize,
 }
 
@@ -63,24 +65,29 @@ unsafe impl<T: Send> Send for Chunks<T> {}
 unsafe impl<T: Send + Sync> Sync for Chunks<T> {}
 
 /// How many things lie in a chunk.
-const fn len_of(chunk: usize) -> usize {
+pub(super) const fn len_of(chunk: usize) -> usize {
     1 << (BASE_BITS as usize + (chunk >> PARTS_BITS) - PARTS_BITS as usize)
 }
 
 /// How many things lie in the chunks before it.
-const fn len_before(chunk: usize) -> usize {
+pub(super) const fn len_before(chunk: usize) -> usize {
     let (octave, part) = (chunk >> PARTS_BITS, chunk & ((1 << PARTS_BITS) - 1));
     (1 << (BASE_BITS as usize + octave)) + part * len_of(chunk) - (1 << BASE_BITS)
 }
 
 /// The number of a chunk's first thing.
-fn first_of(chunk: usize) -> u32 {
+pub(super) fn first_of(chunk: usize) -> u32 {
     (chunk as u32 + 1) << WHICH_BITS
+}
+
+/// The chunk of a thing.
+pub(super) fn chunk_of(number: u32) -> usize {
+    (number >> WHICH_BITS) as usize - 1
 }
 
 /// How many things come before this one.
 pub(super) fn rank(number: u32) -> usize {
-    let chunk = (number >> WHICH_BITS) as usize - 1;
+    let chunk = chunk_of(number);
     len_before(chunk) + (number - first_of(chunk)) as usize
 }
 
@@ -108,15 +115,24 @@ impl<T> Chunks<T> {
         }
     }
 
+    /// The chunk that `grow` would make.
+    pub(super) fn next(&self) -> Option<usize> {
+        // Relaxed: one caller at a time.
+        let made = self.made.load(Relaxed);
+        let lowest = (0..made).find(|&chunk| self.origin(chunk).is_null());
+        lowest.or((made < CHUNKS).then_some(made))
+    }
+
+    fn origin(&self, chunk: usize) -> *mut T {
+        // Relaxed: one caller at a time, or alone.
+        self.origins[chunk + 1].load(Relaxed)
+    }
+
     /// Makes one more chunk; the numbers in it, or none if there can be no more.
     ///
     /// One caller at a time. Rows that grow together have the same numbers.
     pub(super) fn grow(&self, make: impl FnMut() -> T) -> Option<Range<u32>> {
-        // Relaxed: one caller at a time.
-        let chunk = self.made.load(Relaxed);
-        if chunk == CHUNKS {
-            return None;
-        }
+        let chunk = self.next()?;
         let (first, len) = (first_of(chunk), len_of(chunk));
         let layout = layout::<T>(len);
         // SAFETY: a chunk has a size, since things do (checked when this is compiled).
@@ -131,9 +147,26 @@ impl<T> Chunks<T> {
         let origin = base.wrapping_sub(first as usize);
         // Relaxed: others come to it through a number that is published later (WORD).
         self.origins[chunk + 1].store(origin, Relaxed);
-        // Relaxed: one caller at a time.
-        self.made.store(chunk + 1, Relaxed);
+        // Relaxed, both: one caller at a time.
+        let made = self.made.load(Relaxed).max(chunk + 1);
+        // Relaxed: as above.
+        self.made.store(made, Relaxed);
         Some(first..first + len as u32)
+    }
+
+    /// Drops what is in a chunk, and frees it. One caller at a time.
+    ///
+    /// # Safety
+    /// S1: `grow` made the chunk, and nobody has a number of it, or ever looks at one that he had.
+    pub(super) unsafe fn free(&self, chunk: usize) {
+        let base = self.origin(chunk).wrapping_add(first_of(chunk) as usize);
+        // Relaxed: nobody comes to it any more (S1).
+        self.origins[chunk + 1].store(ptr::null_mut(), Relaxed);
+        let things = ptr::slice_from_raw_parts_mut(base, len_of(chunk));
+        // SAFETY: `grow` filled all of it, and nobody looks (S1).
+        unsafe { ptr::drop_in_place(things) };
+        // SAFETY: it came from `alloc` in `grow`, with this layout; freed once, as it is no more in the row.
+        unsafe { dealloc(base.cast(), layout::<T>(len_of(chunk))) };
     }
 
     /// # Safety
@@ -155,14 +188,10 @@ impl<T> Drop for Chunks<T> {
     fn drop(&mut self) {
         // Relaxed: `&mut self` says that we are alone.
         for chunk in 0..self.made.load(Relaxed) {
-            // Relaxed: as above.
-            let origin = self.origins[chunk + 1].load(Relaxed);
-            let base = origin.wrapping_add(first_of(chunk) as usize);
-            let things = ptr::slice_from_raw_parts_mut(base, len_of(chunk));
-            // SAFETY: `grow` filled all of it, and `&mut self` says that nobody looks.
-            unsafe { ptr::drop_in_place(things) };
-            // SAFETY: it came from `alloc` in `grow`, with this layout; freed once.
-            unsafe { dealloc(base.cast(), layout::<T>(len_of(chunk))) };
+            if !self.origin(chunk).is_null() {
+                // SAFETY: S1: `&mut self` says that nobody looks.
+                unsafe { self.free(chunk) };
+            }
         }
     }
 }
@@ -199,5 +228,19 @@ mod tests {
                 assert_eq!(**unsafe { row.get(seen) }, rank(seen));
             }
         }
+    }
+
+    #[test]
+    #[cfg(not(any(loom, shuttle)))]
+    fn a_freed_chunk_is_the_next_to_be_made() {
+        let row = Chunks::new();
+        let chunks: Vec<_> = (0..4).map(|at| row.grow(|| at).unwrap()).collect();
+        // SAFETY: S1: nobody has a number but us, and we do not look.
+        unsafe { row.free(1) };
+        assert_eq!(row.next(), Some(1));
+        assert_eq!(row.grow(|| 7), Some(chunks[1].clone()));
+        // SAFETY: S1: `grow` just said so.
+        assert_eq!(*unsafe { row.get(chunks[1].start) }, 7);
+        assert_eq!(row.next(), Some(4));
     }
 }

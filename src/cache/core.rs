@@ -1,12 +1,13 @@
 //! What a shard's lock guards.
-#![allow(unsafe_code)] // the list of empty entries runs through the entries
+#![allow(unsafe_code)] // vouches for the lock, where entries are taken and given back
 
 use core::mem;
 use std::collections::HashMap;
 
 use super::chunks;
 use super::claims::Claims;
-use super::policy::{Links, NONE, Policy};
+use super::places::Places;
+use super::policy::Policy;
 use super::shard::{Shard, SpareTable};
 use super::slab::Slab;
 use super::times::Timetable;
@@ -40,11 +41,7 @@ pub(super) struct Core<K, V> {
     /// Unlinked, and not told yet: a panic came between, or it is to be told by the outermost one of
     /// many listeners inside each other.
     pub(super) backlog: Vec<Leaver>,
-    free: u32,
-    next: u32,
-    room: u32,
-    /// How many entries there are.
-    made: usize,
+    pub(super) places: Places,
     pub(super) claims: Claims<K, V>,
     pub(super) timetable: Option<Timetable>,
 }
@@ -89,6 +86,15 @@ impl Hold {
 }
 
 impl Book {
+    /// There are no more than so many entries by now.
+    #[cfg(feature = "store")]
+    pub(super) fn shrink_to(&mut self, entries: usize) {
+        self.weights.truncate(entries);
+        self.weights.shrink_to_fit();
+        self.holds.shrink_to_fit();
+        self.heavy.shrink_to_fit();
+    }
+
     #[inline(always)]
     pub(super) fn weight(&self, entry: u32) -> u64 {
         if self.weights.is_empty() {
@@ -120,9 +126,9 @@ impl Book {
 }
 
 impl<K, V> Core<K, V> {
-    pub(super) fn new(domain: &Domain, share: u64, timetable: Option<Timetable>) -> Self {
+    pub(super) fn new(domain: &Domain, policy: Policy, timetable: Option<Timetable>) -> Self {
         Self {
-            policy: Policy::new(share),
+            policy,
             book: Book::default(),
             limbo: Limbo::new(domain),
             old_tables: Limbo::new(domain),
@@ -136,10 +142,7 @@ impl<K, V> Core<K, V> {
             weightless: 0,
             tally: Tally::default(),
             backlog: Vec::new(),
-            free: NONE,
-            next: 0,
-            room: 0,
-            made: 0,
+            places: Places::default(),
             claims: Claims::default(),
             timetable,
         }
@@ -157,33 +160,26 @@ impl<K, V> Core<K, V> {
     /// # Safety
     /// S1: it is the lock of this shard that guards us.
     pub(super) unsafe fn take_empty(&mut self, shard: &Shard<K, V>) -> Option<u32> {
-        if self.free != NONE {
-            let entry = self.free;
-            // SAFETY: S1; it was given out before.
-            self.free = unsafe { shard.slab.links(entry) }.next;
-            if self.free != NONE {
-                // SAFETY: S1, as above. It is the next to be taken.
-                crate::sync::hint::prefetch(unsafe { shard.slab.node(self.free) });
-            }
-            return Some(entry);
+        if !self.places.any() {
+            // SAFETY: S1.
+            unsafe { self.grow(shard) }?;
         }
-        if self.next == self.room {
-            self.grow(shard)?;
-        }
-        self.next += 1;
-        Some(self.next - 1)
+        // SAFETY: S1.
+        unsafe { self.places.take(&shard.slab) }
     }
 
     /// Makes some more entries; none if there are as many as there can be.
-    fn grow(&mut self, shard: &Shard<K, V>) -> Option<()> {
-        let made = shard.slab.grow()?;
+    ///
+    /// # Safety
+    /// As `take_empty`.
+    unsafe fn grow(&mut self, shard: &Shard<K, V>) -> Option<()> {
+        // SAFETY: S1.
+        unsafe { self.places.grow(&shard.slab) }?;
         if let Some(stamps) = &shard.stamps {
             stamps.grow();
         }
-        self.made += made.len();
-        (self.next, self.room) = (made.start, made.end);
         if let Some(timetable) = &mut self.timetable {
-            timetable.grow(self.made);
+            timetable.grow(self.places.bound());
         }
         Some(())
     }
@@ -193,18 +189,21 @@ impl<K, V> Core<K, V> {
     /// # Safety
     /// S1: as in `take_empty`. S2: the entry was taken from there, and is emptied.
     pub(super) unsafe fn give_empty(&mut self, slab: &Slab<K, V>, entry: u32) {
-        let links = Links {
-            prev: NONE,
-            next: self.free,
-        };
         // SAFETY: S1 and S2.
-        unsafe { slab.set_links(entry, links) };
-        self.free = entry;
+        unsafe { self.places.give(slab, entry) };
+    }
+
+    /// Frees the tables that may be written anew.
+    pub(super) fn free_spare(&mut self) {
+        for table in self.spare.drain(..) {
+            // SAFETY: S1: they were ripe, or never published.
+            unsafe { table.free() };
+        }
     }
 
     /// Writes down what an entry weighs, where entries are weighed.
     pub(super) fn weigh(&mut self, entry: u32, weight: u64) {
-        let (book, room) = (&mut self.book, self.made);
+        let (book, room) = (&mut self.book, self.places.bound());
         let weights = &mut book.weights;
         if weights.len() < room {
             weights.reserve_exact(room - weights.len());

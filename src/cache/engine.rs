@@ -15,9 +15,10 @@ use equivalent::Equivalent;
 use super::budget::Budget;
 use super::cause::{Cause, Listener, Weigher};
 use super::core::Core;
+use super::policy::Policy;
 use super::shard::{Found, Shard};
 use super::stats::{Counters, Event, Stats};
-use super::table::LEAST_ROOM;
+use super::table::{LEAST_ROOM, Table};
 use super::tend::Owner;
 use super::tick::Moment;
 use super::times::{At, Look, Rules, Times, Timetable};
@@ -115,7 +116,12 @@ impl<K, V> Engine<K, V> {
         let room = (parts.initial / parts.shards).min(most).max(LEAST_ROOM);
         let shard = |_| {
             let timetable = times.as_ref().map(|times| Timetable::new(times.moment()));
-            let core = Core::new(&parts.domain, share, timetable);
+            // An owner's keys come once.
+            let policy = match parts.owner {
+                Some(_) => Policy::without_ghosts(share),
+                None => Policy::new(share),
+            };
+            let core = Core::new(&parts.domain, policy, timetable);
             CachePadded::new(Shard::new(core, times.as_ref().map(Times::stamps), room))
         };
         let shards = (0..parts.shards).map(shard).collect();
@@ -266,6 +272,13 @@ impl<K, V> Engine<K, V> {
         found.map(|(_, entry)| (at, entry))
     }
 
+    /// A shard's table, for as long as a guard of ours lives.
+    pub(super) fn table_under<'g>(&'g self, shard: &'g Shard<K, V>, guard: &'g Guard) -> &'g Table {
+        self.domain.check(guard);
+        // SAFETY: S1: just checked.
+        unsafe { shard.table() }
+    }
+
     /// An entry that was read from a shard's table under a guard.
     pub(super) fn pair_under<'g>(
         &'g self,
@@ -320,7 +333,10 @@ impl<K, V> Engine<K, V> {
     /// As `prefetch`, of the entry that the home seems to name.
     #[inline(always)]
     pub(super) fn prefetch_entry(&self, hashed: Hashed) {
-        self.shard(hashed).prefetch_entry(hashed.fingerprint());
+        if self.owner.is_none() {
+            // SAFETY: S1: there is no owner.
+            unsafe { self.shard(hashed).prefetch_entry(hashed.fingerprint()) };
+        }
     }
 
     pub(super) fn open<'a>(&'a self, shard: &'a Shard<K, V>) -> Writer<'a, K, V> {

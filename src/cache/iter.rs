@@ -42,7 +42,10 @@ impl<'g, K, V> Iterator for Walk<'g, K, V> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let shard: &'g Shard<K, V> = self.engine.shards.get(self.shard)?;
-            let table = *self.table.get_or_insert_with(|| shard.table());
+            let (engine, guard) = (self.engine, self.guard);
+            let table = *self
+                .table
+                .get_or_insert_with(|| engine.table_under(shard, guard));
             match table.at(self.bucket, self.place) {
                 None => {
                     (self.shard, self.table) = (self.shard + 1, None);

@@ -41,6 +41,7 @@ mod kept;
 mod load;
 mod loading;
 pub mod moka_compat;
+mod places;
 mod policy;
 mod put;
 mod refusal;

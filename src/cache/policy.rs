@@ -116,6 +116,15 @@ impl Policy {
         }
     }
 
+    /// As `new`, where what left never comes back: nothing is remembered of it.
+    #[allow(dead_code)] // for caches with owners
+    pub(crate) fn without_ghosts(capacity: u64) -> Self {
+        Self {
+            ghosts: Ghosts::new([0; 2]),
+            ..Self::new(capacity)
+        }
+    }
+
     /// Changes the share of the cache's capacity. Whoever lowers it evicts what is too much.
     pub(crate) fn set_capacity(&mut self, capacity: u64) {
         self.capacity = capacity;

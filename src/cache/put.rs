@@ -471,6 +471,12 @@ impl<'a, K: Eq, V> Writer<'a, K, V> {
         self.make_space_in_window(fingerprint)
     }
 
+    /// Where a new word goes, unless all that stand there are held.
+    #[cfg(feature = "store")]
+    pub(super) fn free_spot_for(&mut self, fingerprint: u32) -> Option<Spot> {
+        self.spot_for(fingerprint, None).ok()
+    }
+
     /// A window is full: a wider table spreads it, or else what stands in it is evicted.
     #[cold]
     fn make_space_in_window(&mut self, fingerprint: u32) -> Result<Spot, Stop<V>> {
@@ -496,13 +502,24 @@ impl<'a, K: Eq, V> Writer<'a, K, V> {
         if let Some(kept) = job.kept.take() {
             self.let_go(kept);
         }
-        let weight = job.weight;
+        let (fingerprint, weight) = (job.hashed.fingerprint(), job.weight);
+        self.enter_as(entry, (fingerprint, weight), spot, old, job.term);
+    }
+
+    /// As `enter`, of an entry of this fingerprint and weight.
+    pub(super) fn enter_as(
+        &mut self,
+        entry: u32,
+        (fingerprint, weight): (u32, u64),
+        spot: Spot,
+        old: Option<u32>,
+        term: Option<Term>,
+    ) {
         if self.engine.weigher.is_some() {
             self.core.weigh(entry, weight);
         }
-        let fingerprint = job.hashed.fingerprint();
         self.onto_the_rings(entry, old);
-        if let Some(term) = job.term {
+        if let Some(term) = term {
             self.schedule(entry, term);
         }
         if let Some(old) = old {

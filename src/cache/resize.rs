@@ -20,6 +20,10 @@ impl<K, V> Writer<'_, K, V> {
 
     /// A wider table, for so many entries and more.
     pub(super) fn grow_table(&mut self, entries: usize) {
+        if self.engine.owner.is_some() {
+            // What the index has at hand beside its entries is paid for with their places.
+            return self.resize_table(2 * entries);
+        }
         let most = self.entries_that_fit();
         let mut room = most.saturating_add(most / 8);
         // By sixteenths of the last one, so that those before it, which are kept, are small beside it.

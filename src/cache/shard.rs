@@ -7,8 +7,8 @@
 //! ```
 //!
 //! # Invariants
-//! * H1  The table is replaced under the lock only. It is written anew after the last look of every
-//!   guard that may have seen it, and freed with the shard.
+//! * H1  The table is replaced under the lock only. It is written anew, or freed, after the last look
+//!   of every guard that may have seen it.
 //! * H2  An entry that a word names is filled, and stays so until the last look of every reader
 //!   whose guard is older than the word's removal.
 //!
@@ -33,7 +33,7 @@ use equivalent::Equivalent;
 
 use super::core::Core;
 use super::slab::{Node, Slab};
-use super::table::Table;
+use super::table::{Homes, Table};
 use super::times::Stamps;
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicPtr, Ordering::*};
@@ -44,6 +44,8 @@ use crate::sync::lock::Mutex;
 /// A part of the cache, by the high bits of the hash.
 pub(super) struct Shard<K, V> {
     table: AtomicPtr<Table>,
+    /// Where the table's buckets are, and how many, for whoever has no guard yet.
+    homes: Homes,
     pub(super) slab: Slab<K, V>,
     pub(super) stamps: Option<Stamps>,
     pub(super) core: CachePadded<Mutex<Core<K, V>>>,
@@ -64,6 +66,12 @@ pub(super) struct Gauges {
     pub(super) refused: Gauge,
     /// Of those that left and that readers may still look at.
     pub(super) retained: Gauge,
+    /// How many entries are empty, where an owner asks.
+    pub(super) empty: Gauge,
+    /// How many of them lie in chunks that can be freed.
+    pub(super) hollow: Gauge,
+    /// How many entries are held.
+    pub(super) holds: Gauge,
 }
 
 /// A filled entry that a reader found, for as long as its guard lives.
@@ -77,6 +85,7 @@ impl<K, V> Shard<K, V> {
     pub(super) fn new(core: Core<K, V>, stamps: Option<Stamps>, room: usize) -> Self {
         let table = Box::new(Table::with_room_for(room));
         Self {
+            homes: Homes::of(&table),
             table: AtomicPtr::new(Box::into_raw(table)),
             slab: Slab::new(),
             stamps,
@@ -85,12 +94,16 @@ impl<K, V> Shard<K, V> {
         }
     }
 
-    /// The table. Without a guard or the lock, what it says may have been of another table.
+    /// The table.
+    ///
+    /// # Safety
+    /// S1: the caller has a guard of the cache's domain, or the lock, as long as the borrow; or the
+    /// cache has no owner, and frees its tables with the shard.
     #[inline(always)]
-    pub(super) fn table(&self) -> &Table {
+    pub(super) unsafe fn table(&self) -> &Table {
         // Acquire [TABLE]: see its places before they are looked at.
         let table = self.table.load(Acquire);
-        // SAFETY: a table that was published is freed with the shard (H1).
+        // SAFETY: S1: a table that was published is not freed before (H1).
         unsafe { &*table }
     }
 
@@ -98,29 +111,34 @@ impl<K, V> Shard<K, V> {
     pub(super) fn publish(&self, table: SpareTable) -> SpareTable {
         // Relaxed: stored under the lock that we hold.
         let old = self.table.load(Relaxed);
+        self.homes.are_of(table.get());
         // Release [TABLE]: its places are written before it is found.
         self.table.store(table.0.as_ptr(), Release);
         SpareTable(NonNull::new(old).expect("a shard has a table"))
     }
 
     /// A word to the processor, before one pins or locks: the home of this fingerprint is missed while
-    /// the fence is waited for. Tables stay memory of ours for good (H1), so that looking at one
-    /// without a guard is no harm.
+    /// the fence is waited for.
     #[inline(always)]
     pub(super) fn prefetch(&self, fingerprint: u32) {
         if !SMALL {
-            self.table().prefetch(fingerprint);
+            self.homes.prefetch(fingerprint);
         }
     }
 
     /// As `prefetch`, of the entry that the home seems to name.
+    ///
+    /// # Safety
+    /// S1: as in `table`.
     #[inline(always)]
-    pub(super) fn prefetch_entry(&self, fingerprint: u32) {
+    pub(super) unsafe fn prefetch_entry(&self, fingerprint: u32) {
         if SMALL {
             return;
         }
-        if let Some(entry) = self.table().first(fingerprint) {
-            // SAFETY: numbers in a table are below what the slab was grown to, then and ever since.
+        // SAFETY: S1.
+        if let Some(entry) = unsafe { self.table() }.first(fingerprint) {
+            // SAFETY: numbers in a table are below what the slab was grown to; chunks are freed where
+            // tables are (S1).
             crate::sync::hint::prefetch(unsafe { self.slab.node(entry) });
         }
     }
@@ -139,7 +157,8 @@ impl<K, V> Shard<K, V> {
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let table = self.table();
+        // SAFETY: S1 by S1: the guard.
+        let table = unsafe { self.table() };
         table.touch();
         table.find(fingerprint, |_, entry| {
             // SAFETY: the number was read from a place under the guard.
@@ -158,8 +177,8 @@ impl<K, V> Drop for Shard<K, V> {
         let table = self.table.load(Relaxed);
         let spare = mem::take(&mut self.core.lock().spare);
         for table in spare.into_iter().chain(NonNull::new(table).map(SpareTable)) {
-            // SAFETY: it came from `Box::leak`, is freed once, and nobody looks.
-            drop(unsafe { Box::from_raw(table.0.as_ptr()) });
+            // SAFETY: S1: `&mut self` says that nobody looks.
+            unsafe { table.free() };
         }
     }
 }
@@ -167,7 +186,7 @@ impl<K, V> Drop for Shard<K, V> {
 /// A table that is not published (any more), and stays memory of ours.
 pub(super) struct SpareTable(NonNull<Table>);
 
-// SAFETY: it is a shared reference to a `Sync` table that lives as long as the shard.
+// SAFETY: it is a shared reference to a `Sync` table that lives as long as this.
 unsafe impl Send for SpareTable {}
 
 impl SpareTable {
@@ -176,7 +195,14 @@ impl SpareTable {
     }
 
     pub(super) fn get(&self) -> &Table {
-        // SAFETY: tables are freed with the shard (H1), which has us.
+        // SAFETY: it is freed by `free`, which takes us.
         unsafe { self.0.as_ref() }
+    }
+
+    /// # Safety
+    /// S1: nobody looks at it, or ever will.
+    pub(super) unsafe fn free(self) {
+        // SAFETY: S1: it came from `Box::leak`, and is freed once.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }

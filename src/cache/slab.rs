@@ -18,7 +18,7 @@
 //! `table.rs`), and read no more when the batch that it left in is ripe (RIPE in `sync/epoch`).
 //!
 //! # Progress
-//! `node` and `touch` are wait-free. `grow` calls the allocator.
+//! `node` and `touch` are wait-free. `grow` and `free` call the allocator.
 //!
 //! # Checked by
 //! `loom-tests/cache.rs` and `loom-tests/cache_hold.rs` (S1); the address sanitizer over
@@ -29,6 +29,8 @@
 
 use core::ops::Range;
 
+#[cfg(feature = "store")]
+use super::chunks;
 use super::chunks::Chunks;
 use super::policy::Links;
 use crate::sync::atomic::{AtomicU8, Ordering::*};
@@ -126,6 +128,23 @@ impl<K, V> Slab<K, V> {
     /// Makes some more entries, if there can be any: their numbers.
     pub(super) fn grow(&self) -> Option<Range<u32>> {
         self.nodes.grow(Node::new)
+    }
+
+    /// How many entries the chunk has that `grow` would make.
+    #[cfg(feature = "store")]
+    pub(super) fn next_len(&self) -> usize {
+        self.nodes.next().map_or(0, chunks::len_of)
+    }
+
+    /// Frees a chunk.
+    ///
+    /// # Safety
+    /// S1: it is there, and all of its entries are empty. S2: nobody has the number of one, or ever
+    /// looks at one that he had.
+    #[cfg(feature = "store")]
+    pub(super) unsafe fn free(&self, chunk: usize) {
+        // SAFETY: S1 by S1 and S2; a node drops nothing of the pair that was in it.
+        unsafe { self.nodes.free(chunk) };
     }
 
     /// # Safety

@@ -15,7 +15,7 @@
 //! # Invariants
 //! * T1  Places are written under the shard's lock only; an entry is at no more than one.
 //! * T2  An entry does not move within a table: one that is there throughout is found.
-//! * T3  A table that was replaced is not written again before the last look of every guard: who
+//! * T3  A table that was replaced is not written again, or freed, before the last look of every guard: who
 //!   still reads it sees what was true when the next was published, which is after that read began.
 //! * T4  Tag and entry of a place are written apart. A reader may see the tag of one and the number
 //!   of another, and asks the entry for its key in any case.
@@ -37,7 +37,7 @@
 
 use super::tags;
 use crate::sync::SMALL;
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 use crate::sync::cell::Canary;
 
 /// Places in a bucket.
@@ -137,6 +137,42 @@ pub(super) struct Spot {
 pub(super) struct Table {
     buckets: Box<[Bucket]>,
     canary: Canary,
+}
+
+/// Where the homes of a table are, for whoever may not look at it: what is wrong here costs a prefetch.
+#[derive(Debug)]
+pub(super) struct Homes {
+    first: AtomicUsize,
+    buckets: AtomicUsize,
+}
+
+impl Homes {
+    pub(super) fn of(table: &Table) -> Self {
+        Self {
+            first: AtomicUsize::new(table.buckets.as_ptr().addr()),
+            buckets: AtomicUsize::new(table.buckets.len()),
+        }
+    }
+
+    /// Under the lock.
+    pub(super) fn are_of(&self, table: &Table) {
+        if !SMALL {
+            // Relaxed, both: nothing is read there.
+            self.first.store(table.buckets.as_ptr().addr(), Relaxed);
+            // Relaxed: as above.
+            self.buckets.store(table.buckets.len(), Relaxed);
+        }
+    }
+
+    /// A word to the processor that this fingerprint will be looked for soon.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, fingerprint: u32) {
+        // Relaxed, both: nothing is read there.
+        let (first, buckets) = (self.first.load(Relaxed), self.buckets.load(Relaxed));
+        let home = (u64::from(fingerprint) * buckets as u64) >> 32;
+        let at = first.wrapping_add(home as usize * size_of::<Bucket>());
+        crate::sync::hint::prefetch_at(core::ptr::without_provenance(at));
+    }
 }
 
 impl Table {

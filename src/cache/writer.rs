@@ -137,10 +137,17 @@ impl<'a, K, V> Writer<'a, K, V> {
         gauges.firm.set(self.core.held - self.core.making);
         let retained = u64::try_from(self.core.retained);
         gauges.retained.set(retained.unwrap_or(u64::MAX));
+        #[cfg(feature = "store")]
+        if self.engine.owner.is_some() {
+            gauges.empty.set(self.core.places.empty() as u64);
+            gauges.hollow.set(self.core.places.hollow() as u64);
+            gauges.holds.set(self.core.book.holds.len() as u64);
+        }
     }
 
     pub(super) fn table(&self) -> &'a Table {
-        self.shard.table()
+        // SAFETY: S1: the lock, as long as we do; what `publish` takes from its place is looked at no more.
+        unsafe { self.shard.table() }
     }
 
     /// The entry of this key, and where its word stands.
@@ -341,6 +348,9 @@ impl<'a, K, V> Writer<'a, K, V> {
         while let Some(tables) = self.core.old_tables.take_ripe() {
             tables.iter().for_each(|table| table.get().bury());
             self.core.spare.extend(tables);
+            if self.engine.owner.is_some() {
+                self.core.free_spare();
+            }
         }
         let Some(batch) = self.core.limbo.take_ripe() else {
             return (false, Vec::new());

@@ -54,24 +54,27 @@ pub struct SealError {
 }
 
 impl ObjectBuilder {
+    /// In room that was made for it; what is more than that pays for its place in the index.
+    ///
     /// # Errors
-    /// If there is no memory for the buffer.
+    /// If there is no memory for the buffer, or no place.
     pub(super) fn new(
         inner: &Arc<Inner>,
         size: usize,
-        ticket: Ticket,
+        mut ticket: Ticket,
     ) -> Result<Self, ObjectError> {
-        debug_assert_eq!(ticket.tokens(), size as u64 + OVERHEAD);
-        let mut buffer = Vec::new();
+        let own = ticket.split(size as u64 + OVERHEAD);
+        let mut buffer = Vec::new(); // freed before its room is given back
         let reserved = buffer.try_reserve_exact(size);
         reserved.map_err(|_| ObjectError::OutOfMemory { size })?;
+        let id = inner.put_pending(ticket)?;
         inner.figures.reserved(size as u64);
         Ok(Self {
             inner: Arc::clone(inner),
-            id: inner.put_pending(),
+            id,
             size,
             buffer,
-            ticket: Some(ticket),
+            ticket: Some(own),
         })
     }
 
@@ -82,7 +85,13 @@ impl ObjectBuilder {
         sizes: &[usize],
         mut ticket: Ticket,
     ) -> Result<Vec<Self>, ObjectError> {
-        let build = |&size: &usize| Self::new(inner, size, ticket.split(size as u64 + OVERHEAD));
+        let own: u64 = sizes.iter().map(|&size| size as u64 + OVERHEAD).sum();
+        // Each gives back what its place does not cost.
+        let each = (ticket.tokens() - own) / sizes.len().max(1) as u64;
+        let build = |&size: &usize| {
+            let ticket = ticket.split(size as u64 + OVERHEAD + each);
+            Self::new(inner, size, ticket)
+        };
         sizes.iter().map(build).collect()
     }
 

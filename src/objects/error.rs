@@ -25,6 +25,8 @@ pub struct Full {
     pub pending: u64,
     /// Out of the store, but not freed: a reader has it, or somebody's `Bytes`.
     pub retained: u64,
+    /// In the index.
+    pub index: u64,
 }
 
 /// Why an operation on an object came to nothing.
@@ -98,11 +100,12 @@ impl fmt::Display for Full {
             pinned,
             pending,
             retained,
+            index,
         } = self;
         write!(
             f,
             "no room for {asked} of {limit} bytes: {pinned} are pinned, {pending} pending, \
-             {retained} still in use outside"
+             {retained} still in use outside, {index} in the index"
         )
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # Shape
 //! ```text
-//! put      room for it (evicting what may go) -> an id -> its entry, reachable at once
+//! put      room for it (evicting what may go) -> an id -> a place in the index -> reachable at once
 //! create   room for it -> an id -> a pending entry, held -> .. -> settled, evictable
 //! read     a guard, the entry, its outcome; nothing shared is written but the stamp, once a tick
 //! ```
@@ -35,7 +35,7 @@ use super::options::Options;
 use super::room::{Asks, Room, Ticket};
 use super::telemetry;
 use super::word::{Phase, Seen, Word};
-use crate::cache::tend::{Fate, Hold, Owner};
+use crate::cache::tend::{Fate, Hold, NoPlace, Owner};
 use crate::cache::{Cause, Clock, ClockCache, CoarseClock};
 use crate::id::ObjectId;
 use crate::sync::SMALL;
@@ -45,8 +45,12 @@ use crate::sync::park::yield_now;
 
 /// So often room is made that others take.
 const ROUNDS: u32 = if SMALL { 2 } else { 16 };
+/// So many ids are drawn at most for one object that finds no place in the index.
+const SHARDS: u32 = if SMALL { 2 } else { 64 };
 /// Beside what is needed, such a part of the limit is made free, so that not every put has to.
 const AHEAD: u64 = 128;
+/// Where more than such a part of the limit is in empty places of the index, it is made smaller.
+const SPARSE: u64 = 16;
 /// What weighs so much is freed as soon as it can be; the rest, by many at a time or for want of room.
 const LARGE: u64 = 64 << 10;
 /// A tick of the store's clock.
@@ -71,6 +75,7 @@ struct Keeper {
     room: Arc<Room>,
     figures: Arc<Figures>,
     count_retained: bool,
+    place: u64,
 }
 
 /// What a ready or failed object weighs.
@@ -114,6 +119,20 @@ impl Owner<Object> for Keeper {
             }
         }
     }
+
+    fn place(&self) -> u64 {
+        self.place
+    }
+
+    fn grows(&self, cost: u64) -> bool {
+        // For one who has room for his object: he goes before those who wait.
+        let ticket = self.room.take(cost, Asks::AtFront);
+        ticket.map(|ticket| self.room.index_takes(ticket)).is_some()
+    }
+
+    fn shrank(&self, cost: u64) {
+        self.room.index_gives(cost);
+    }
 }
 
 /// One is inside of the store; at its end those who wait for room may find that it is gone.
@@ -155,6 +174,7 @@ impl Inner {
             room: Arc::clone(&room),
             figures: Arc::clone(&figures),
             count_retained: options.count_retained,
+            place: options.place,
         });
         let builder = ClockCache::builder()
             .max_capacity(limit.saturating_add(limit / 16).saturating_add(1))
@@ -312,19 +332,25 @@ impl Inner {
             if self.cache.retained_weight() > 0 {
                 self.cache.collect();
             }
+            self.cache.trim();
             if let Some(ticket) = self.room.take(need, who) {
                 return Ok(ticket);
             }
             // What readers of this moment look at comes back when they have left.
             let coming = self.room.free() + self.coming();
-            if coming.saturating_add(self.cache.loose_weight()) < need {
+            if coming.saturating_add(self.loose()) < need {
                 break;
             }
             if coming < need {
+                let empty = self.options.place * self.cache.empty_places();
+                if empty > self.room.limit() / SPARSE {
+                    self.cache.compact();
+                }
                 let ahead = self.room.limit() / AHEAD;
                 let evicted = self.cache.shed(need - coming + ahead);
                 telemetry::made_room(need, evicted);
                 self.cache.collect();
+                self.cache.trim();
             }
             if let Some(ticket) = self.room.take(need, who) {
                 return Ok(ticket);
@@ -334,6 +360,13 @@ impl Inner {
         let full = self.full(need);
         telemetry::refused(&full);
         Err(full)
+    }
+
+    /// What evictions can give: objects, and those places of the index that are not theirs who stay.
+    fn loose(&self) -> u64 {
+        let held = self.options.place * self.cache.held_places();
+        let index = self.room.index().saturating_sub(held);
+        self.cache.loose_weight().saturating_add(index)
     }
 
     /// What comes back without anything being evicted.
@@ -354,20 +387,39 @@ impl Inner {
             limit,
             pinned: self.figures.pinned_bytes(),
             pending,
-            retained: (limit - self.room.free()).saturating_sub(inside),
+            retained: self.used().saturating_sub(inside),
+            index: self.room.index(),
         }
+    }
+
+    /// What is in tickets.
+    pub(super) fn used(&self) -> u64 {
+        let (free, index) = (self.room.free(), self.room.index());
+        self.room.limit().saturating_sub(free + index)
     }
 
     // ---------------------------------------------------------------- objects come
 
-    /// An object in room that was made for it.
-    pub(super) fn put_in(&self, bytes: Bytes, kind: StoredType, ticket: Ticket) -> ObjectId {
-        let id = self.draw_id();
+    /// An object in room that was made for it; what is more than that pays for its place in the index.
+    pub(super) fn put_in(
+        &self,
+        bytes: Bytes,
+        kind: StoredType,
+        mut ticket: Ticket,
+    ) -> Result<ObjectId, (Bytes, Full)> {
         let len = bytes.len();
-        let object = Object::ready(self.take_in(bytes, ticket), kind, self.now());
-        self.figures.comes(len);
-        self.enter(id, object);
-        id
+        let own = ticket.split(OVERHEAD + len as u64);
+        let weight = own.tokens();
+        let mut parts = Some((bytes, own));
+        let entered = self.enter(weight, ticket, || {
+            let (bytes, own) = parts.take().expect("it is made once");
+            self.figures.comes(len);
+            Object::ready(self.take_in(bytes, own), kind, self.now())
+        });
+        entered.map_err(|full| {
+            let (bytes, _) = parts.take().expect("it was not made");
+            (bytes, full)
+        })
     }
 
     /// The bytes, with whoever gives the room back.
@@ -379,20 +431,48 @@ impl Inner {
         bytes
     }
 
-    fn enter(&self, id: ObjectId, object: Object) {
+    /// Has an object made under a new id, once there is a place for it in the index: an empty one, or
+    /// one that is paid for by this ticket, or by what can be evicted.
+    fn enter(
+        &self,
+        weight: u64,
+        mut paying: Ticket,
+        make: impl FnOnce() -> Object,
+    ) -> Result<ObjectId, Full> {
         // Until it is in, the next in line finds neither its room nor anything to evict.
         let _visit = self.visit();
-        let entered = self.cache.insert(id, object);
-        // A shard has room for more entries than memory has for the rest of them.
-        entered.unwrap_or_else(|refused| panic!("an entry was refused: {:?}", refused.reason));
+        let mut make = Some(make);
+        let mut make = || make.take().expect("it is made once")();
+        let mut full = None;
+        // Where there is no room for another place, one in another shard does, under another id.
+        for _ in 0..SHARDS {
+            let id = self.draw_id();
+            for _ in 0..2 {
+                let mut paid = paying.tokens();
+                let come = self.cache.come(id, weight, &mut paid, &mut make);
+                let Err(NoPlace(cost)) = come else {
+                    let rest = paying.split(paid);
+                    self.room.index_takes(paying);
+                    drop(rest);
+                    return Ok(id);
+                };
+                if full.is_none() {
+                    match self.make_room(cost, Asks::AtFront) {
+                        Ok(more) => paying.join(more),
+                        Err(why) => full = Some(why),
+                    }
+                }
+            }
+        }
+        Err(full.unwrap_or_else(|| self.full(weight)))
     }
 
-    /// An id whose object is to come.
-    pub(super) fn put_pending(&self) -> ObjectId {
-        let id = self.draw_id();
-        self.figures.pending(1);
-        self.enter(id, Object::pending(self.now()));
-        id
+    /// An id whose object is to come; the ticket pays for its place in the index.
+    pub(super) fn put_pending(&self, paying: Ticket) -> Result<ObjectId, Full> {
+        self.enter(OVERHEAD, paying, || {
+            self.figures.pending(1);
+            Object::pending(self.now())
+        })
     }
 
     pub(super) fn put(&self, bytes: Bytes, kind: StoredType) -> Result<ObjectId, PutError> {
@@ -401,7 +481,13 @@ impl Inner {
             .need(bytes.len())
             .and_then(|need| Ok(self.ticket(need)?));
         match ticket {
-            Ok(ticket) => Ok(self.put_in(bytes, kind, ticket)),
+            Ok(ticket) => {
+                let put = self.put_in(bytes, kind, ticket);
+                put.map_err(|(bytes, full)| PutError {
+                    bytes,
+                    reason: full.into(),
+                })
+            }
             Err(reason) => Err(PutError { bytes, reason }),
         }
     }
@@ -654,6 +740,14 @@ impl Inner {
     /// Deletes all that there is.
     pub(super) fn clear(&self) {
         self.clear_as(ObjectError::Deleted);
+        self.let_go();
+    }
+
+    /// Frees what can be, and the index of it.
+    fn let_go(&self) {
+        self.cache.collect();
+        self.cache.trim();
+        // The tables that were replaced.
         self.cache.collect();
     }
 
@@ -673,6 +767,6 @@ impl Inner {
         self.closed.store(true, Relaxed);
         self.clear_as(|_| ObjectError::Closed);
         self.room.wake_all();
-        self.cache.collect();
+        self.let_go();
     }
 }

@@ -25,6 +25,8 @@ pub struct Tiny {
     pub shards: usize,
     pub count_retained: bool,
     pub collect_unreferenced: bool,
+    /// What a place in the index costs, beyond the first four.
+    pub place: u64,
 }
 
 impl Tiny {
@@ -33,6 +35,7 @@ impl Tiny {
         let options = Options {
             count_retained: self.count_retained,
             collect_unreferenced: self.collect_unreferenced,
+            place: self.place,
             shards: Some(self.shards),
         };
         InMemoryStore::of(Inner::new(self.objects * OVERHEAD, options))

@@ -25,9 +25,11 @@ use super::word::{Phase, Seen, Word};
 use crate::sync::atomic::{AtomicU32, Ordering::*};
 use crate::sync::cell::Slot;
 
-/// What an object takes beside its payload: its entry, its part of the table, the box of its bytes.
-/// Rather more than less, since tables grow by doubling.
-pub(super) const OVERHEAD: u64 = 224;
+/// What an object takes beside its payload and its place in the index: the box of its bytes.
+pub(super) const OVERHEAD: u64 = 80;
+/// What a place in the index takes: an entry of 80 bytes, and what the cache's shard knows of it, in
+/// tables that grow by doubling. Rather more than less.
+pub(super) const PLACE: u64 = 160;
 
 /// What an object came to.
 pub(super) struct Outcome {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::inner::Inner;
-use super::object::OVERHEAD;
+use super::object::{OVERHEAD, PLACE};
 use super::store::InMemoryStore;
 
 /// What a store keeps for itself, whatever is in it ..
@@ -19,6 +19,8 @@ const MOST: u64 = 1 << 62;
 pub(super) struct Options {
     pub(super) count_retained: bool,
     pub(super) collect_unreferenced: bool,
+    /// What a place in the index costs.
+    pub(super) place: u64,
     /// Of the cache; as it chooses, unless a model does.
     pub(super) shards: Option<usize>,
 }
@@ -63,6 +65,7 @@ impl InMemoryStoreBuilder {
         let options = Options {
             count_retained: true,
             collect_unreferenced: false,
+            place: PLACE,
             shards: None,
         };
         Self { limit, options }

@@ -34,13 +34,14 @@ pub struct Promise {
 }
 
 impl Promise {
-    pub(super) fn new(inner: &Arc<Inner>, ticket: Ticket) -> Self {
-        debug_assert_eq!(ticket.tokens(), OVERHEAD);
-        Self {
+    /// In room that was made for it; what is more than that pays for its place in the index.
+    pub(super) fn new(inner: &Arc<Inner>, mut ticket: Ticket) -> Result<Self, ObjectError> {
+        let own = ticket.split(OVERHEAD);
+        Ok(Self {
             inner: Arc::clone(inner),
-            id: inner.put_pending(),
-            ticket: Some(ticket),
-        }
+            id: inner.put_pending(ticket)?,
+            ticket: Some(own),
+        })
     }
 
     /// The id, which is pending until the promise ends.

@@ -3,14 +3,15 @@
 //! # Shape
 //! ```text
 //! word   [ free tokens, 63 bits ][ somebody waits ]
-//! limit = free + tickets        a ticket is with an object's bytes, a builder, or an error
+//! limit = free + index + tickets   a ticket is with an object's bytes, a builder, or an error
 //! line   front, .., back        only the front takes, while somebody waits
 //! ```
 //! A byte is held only by whoever holds a ticket for it, and gives it back after the byte was freed:
 //! no moment can find more held than the limit.
 //!
 //! # Invariants
-//! * T1  A token is free or in one ticket.
+//! * T1  A token is free, in one ticket, or the index's, which gives it back when it has freed what it
+//!   stood for.
 //! * T2  The bit says whether the line has anybody; it changes under the line's lock. While it is set,
 //!   whoever does not wait takes nothing.
 //! * T3  Whoever may have made room looks at the bit after that, and wakes the front if it is set. The
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use super::error::ObjectError;
 use crate::sync::atomic::{AtomicU64, Ordering::*};
 use crate::sync::barrier::Unequal;
+use crate::sync::gauge::Gauge;
 use crate::sync::lock::Mutex;
 use crate::sync::park::wake;
 
@@ -44,6 +46,8 @@ const TOKEN: u64 = 2;
 pub(super) struct Room {
     word: AtomicU64,
     limit: u64,
+    /// What the index has of it.
+    index: Gauge,
     line: Mutex<Line>,
     /// Between a reader who leaves and the front who looks.
     leaving: Unequal,
@@ -87,6 +91,7 @@ impl Room {
         Arc::new(Self {
             word: AtomicU64::new(limit * TOKEN),
             limit,
+            index: Gauge::default(),
             line: Mutex::new(Line::default()),
             leaving: Unequal::new(),
         })
@@ -123,6 +128,26 @@ impl Room {
         let room = Arc::clone(self);
         Some(Ticket { room, tokens })
     }
+
+    // ---------------------------------------------------------------- the index
+
+    /// What the index has.
+    pub(super) fn index(&self) -> u64 {
+        self.index.get()
+    }
+
+    /// The index has these from now on.
+    pub(super) fn index_takes(&self, ticket: Ticket) {
+        self.index.add(ticket.spend());
+    }
+
+    /// The index has freed what they stood for.
+    pub(super) fn index_gives(&self, tokens: u64) {
+        self.index.add(tokens.wrapping_neg());
+        self.give(tokens);
+    }
+
+    // ---------------------------------------------------------------- whoever makes room
 
     /// Whether somebody waits, so that whoever does not need not try.
     pub(super) fn is_waited_for(&self) -> bool {

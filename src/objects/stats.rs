@@ -19,8 +19,11 @@ pub struct ObjectStats {
     pub bytes: u64,
     /// What of the store's limit objects may have; the rest, 64 KiB and a part in 128, is the store's own.
     pub limit: u64,
-    /// What of the limit is in use: payloads, and what is kept for each object.
+    /// What of the limit is in use: payloads, and what is kept beside each.
     pub used_bytes: u64,
+    /// What of the limit the index has beside that: its places, of which each object has one, but for
+    /// the first of each shard. It shrinks when room is wanted.
+    pub index_bytes: u64,
     /// Of `used_bytes`, in objects that are pinned.
     pub pinned_bytes: u64,
     /// Builders and promises.
@@ -58,6 +61,7 @@ impl Default for ObjectStats {
             bytes: 0,
             limit: 0,
             used_bytes: 0,
+            index_bytes: 0,
             pinned_bytes: 0,
             pending: 0,
             pending_bytes: 0,
@@ -80,8 +84,13 @@ impl fmt::Display for ObjectStats {
         writeln!(f, "objects   {} of {} bytes", self.objects, self.bytes)?;
         writeln!(
             f,
-            "used      {} of {} bytes: pinned {}, pending {}, retained {}",
-            self.used_bytes, self.limit, self.pinned_bytes, self.pending_bytes, self.retained_bytes
+            "used      {} of {} bytes: pinned {}, pending {}, retained {}; index {}",
+            self.used_bytes,
+            self.limit,
+            self.pinned_bytes,
+            self.pending_bytes,
+            self.retained_bytes,
+            self.index_bytes
         )?;
         writeln!(
             f,

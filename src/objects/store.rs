@@ -51,7 +51,9 @@ use crate::sync::park::block_on_until;
 /// # What counts
 /// The length of a payload, not what the caller's buffer has beside it: a `Bytes` of 4 may keep a
 /// megabyte alive. [`put_copied`](Self::put_copied) takes a small slice out of a big buffer. For each
-/// object 224 bytes are counted beside its payload, which is somewhat more than it takes.
+/// object 80 bytes are counted beside its payload, and 160 for its place in the index, which is
+/// somewhat more than it takes. Places that were left are used again; where most are not, the index
+/// is made smaller when room is wanted.
 ///
 /// # Progress
 /// | methods | |
@@ -64,9 +66,8 @@ use crate::sync::park::block_on_until;
 /// | `get_timeout`, `get_async` | wait for a pending object |
 ///
 /// # What does not count
-/// Each thread that uses the store has some 6 KB in its epochs. The index keeps the memory that it
-/// had when it was largest, so a limit that was full of tiny objects is exceeded when large ones take their
-/// place: a tiny object's part of the index is up to 130 bytes. A value is encoded before room is asked for.
+/// Each thread that uses the store has some 6 KB in its epochs. A value is encoded before room is
+/// asked for.
 /// References, waiters and cached values are the caller's.
 ///
 /// No lock is held while code of the caller's runs. `read` runs it under a guard of the store's
@@ -244,7 +245,7 @@ impl InMemoryStore {
     pub fn promise(&self) -> Result<Promise, ObjectError> {
         let _visit = self.inner.visit();
         let ticket = self.inner.ticket(self.inner.need(0)?)?;
-        Ok(Promise::new(&self.inner, ticket))
+        Promise::new(&self.inner, ticket)
     }
 
     /// As [`promise`](Self::promise), and waits for room.
@@ -422,7 +423,8 @@ impl InMemoryStore {
         let room = self.inner.full(0);
         ObjectStats {
             limit: room.limit,
-            used_bytes: room.limit - self.inner.room.free(),
+            used_bytes: self.inner.used(),
+            index_bytes: room.index,
             retained_bytes: room.retained,
             ..self.inner.figures.stats()
         }

@@ -65,10 +65,47 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    fn acquire_until(self, need: u64, timeout: Duration) -> Result<Ticket, ObjectError> {
-        match block_on_until(self.acquire(need), deadline(timeout)) {
-            Some(ticket) => ticket,
-            None => Err(self.inner.full(need).into()),
+    /// Has `enter` make something in room that was acquired for it, and for its place in the index.
+    async fn acquire_for<T>(
+        self,
+        need: u64,
+        mut enter: impl FnMut(Ticket) -> Result<T, ObjectError>,
+    ) -> Result<T, ObjectError> {
+        let mut more = 0u64;
+        loop {
+            let all = need.saturating_add(more).min(self.inner.room.limit());
+            match enter(self.acquire(all).await?) {
+                Err(ObjectError::Full(full)) if !self.inner.cache.domain().is_pinned_here() => {
+                    more = more.saturating_add(full.asked);
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// As `acquire_for`, and blocks no longer than that.
+    fn acquire_until<T>(
+        self,
+        need: u64,
+        timeout: Duration,
+        enter: impl FnMut(Ticket) -> Result<T, ObjectError>,
+    ) -> Result<T, ObjectError> {
+        let done = block_on_until(self.acquire_for(need, enter), deadline(timeout));
+        done.unwrap_or_else(|| Err(self.inner.full(need).into()))
+    }
+
+    /// Puts the bytes in once there is room; they stay where they are if it fails.
+    fn entering(
+        self,
+        bytes: &mut Option<Bytes>,
+    ) -> impl FnMut(Ticket) -> Result<ObjectId, ObjectError> + use<'_, 'a> {
+        move |ticket| {
+            let owned = bytes.take().expect("they are put once");
+            let put = self.inner.put_in(owned, StoredType::BYTES, ticket);
+            put.map_err(|(owned, full)| {
+                *bytes = Some(owned);
+                full.into()
+            })
         }
     }
 
@@ -78,10 +115,12 @@ impl<'a> Waiting<'a> {
     /// As there; and [`ObjectError::WouldDeadlock`].
     pub fn put_timeout(self, bytes: Bytes, timeout: Duration) -> Result<ObjectId, PutError> {
         let need = self.inner.need(bytes.len());
-        match need.and_then(|need| self.acquire_until(need, timeout)) {
-            Ok(ticket) => Ok(self.inner.put_in(bytes, StoredType::BYTES, ticket)),
-            Err(reason) => Err(PutError { bytes, reason }),
-        }
+        let mut bytes = Some(bytes);
+        let put = need.and_then(|need| {
+            let enter = self.entering(&mut bytes);
+            self.acquire_until(need, timeout, enter)
+        });
+        put.map_err(|reason| refused(bytes, reason))
     }
 
     /// As [`InMemoryStore::put_async`](super::InMemoryStore::put_async).
@@ -89,14 +128,13 @@ impl<'a> Waiting<'a> {
     /// # Errors
     /// As there; and [`ObjectError::WouldDeadlock`].
     pub async fn put_async(self, bytes: Bytes) -> Result<ObjectId, PutError> {
-        let ticket = match self.inner.need(bytes.len()) {
-            Ok(need) => self.acquire(need).await,
+        let need = self.inner.need(bytes.len());
+        let mut bytes = Some(bytes);
+        let put = match need {
+            Ok(need) => self.acquire_for(need, self.entering(&mut bytes)).await,
             Err(error) => Err(error),
         };
-        match ticket {
-            Ok(ticket) => Ok(self.inner.put_in(bytes, StoredType::BYTES, ticket)),
-            Err(reason) => Err(PutError { bytes, reason }),
-        }
+        put.map_err(|reason| refused(bytes, reason))
     }
 
     /// As [`InMemoryStore::create_timeout`](super::InMemoryStore::create_timeout).
@@ -108,8 +146,9 @@ impl<'a> Waiting<'a> {
         size: usize,
         timeout: Duration,
     ) -> Result<ObjectBuilder, ObjectError> {
-        let ticket = self.acquire_until(self.inner.need(size)?, timeout)?;
-        ObjectBuilder::new(self.inner, size, ticket)
+        let need = self.inner.need(size)?;
+        let enter = |ticket| ObjectBuilder::new(self.inner, size, ticket);
+        self.acquire_until(need, timeout, enter)
     }
 
     /// As [`InMemoryStore::create_async`](super::InMemoryStore::create_async).
@@ -117,8 +156,9 @@ impl<'a> Waiting<'a> {
     /// # Errors
     /// As there; and [`ObjectError::WouldDeadlock`].
     pub async fn create_async(self, size: usize) -> Result<ObjectBuilder, ObjectError> {
-        let ticket = self.acquire(self.inner.need(size)?).await?;
-        ObjectBuilder::new(self.inner, size, ticket)
+        let need = self.inner.need(size)?;
+        let enter = |ticket| ObjectBuilder::new(self.inner, size, ticket);
+        self.acquire_for(need, enter).await
     }
 
     /// As [`InMemoryStore::promise_async`](super::InMemoryStore::promise_async).
@@ -126,8 +166,8 @@ impl<'a> Waiting<'a> {
     /// # Errors
     /// As there; and [`ObjectError::WouldDeadlock`].
     pub async fn promise_async(self) -> Result<Promise, ObjectError> {
-        let ticket = self.acquire(self.inner.need(0)?).await?;
-        Ok(Promise::new(self.inner, ticket))
+        let enter = |ticket| Promise::new(self.inner, ticket);
+        self.acquire_for(self.inner.need(0)?, enter).await
     }
 
     /// As [`InMemoryStore::create_many`](super::InMemoryStore::create_many), and waits so long until
@@ -140,8 +180,9 @@ impl<'a> Waiting<'a> {
         sizes: &[usize],
         timeout: Duration,
     ) -> Result<Vec<ObjectBuilder>, ObjectError> {
-        let ticket = self.acquire_until(self.inner.need_of_all(sizes)?, timeout)?;
-        ObjectBuilder::many(self.inner, sizes, ticket)
+        let need = self.inner.need_of_all(sizes)?;
+        let enter = |ticket| ObjectBuilder::many(self.inner, sizes, ticket);
+        self.acquire_until(need, timeout, enter)
     }
 
     /// As [`InMemoryStore::create_many`](super::InMemoryStore::create_many), and waits until there is
@@ -153,8 +194,9 @@ impl<'a> Waiting<'a> {
         self,
         sizes: &[usize],
     ) -> Result<Vec<ObjectBuilder>, ObjectError> {
-        let ticket = self.acquire(self.inner.need_of_all(sizes)?).await?;
-        ObjectBuilder::many(self.inner, sizes, ticket)
+        let need = self.inner.need_of_all(sizes)?;
+        let enter = |ticket| ObjectBuilder::many(self.inner, sizes, ticket);
+        self.acquire_for(need, enter).await
     }
 
     /// More room, for an object whose id there is already.
@@ -162,6 +204,12 @@ impl<'a> Waiting<'a> {
         let need = self.inner.need(len)? - OVERHEAD;
         self.acquire(need).await
     }
+}
+
+/// The bytes come back.
+fn refused(bytes: Option<Bytes>, reason: ObjectError) -> PutError {
+    let bytes = bytes.expect("they were not put");
+    PutError { bytes, reason }
 }
 
 impl fmt::Debug for Waiting<'_> {

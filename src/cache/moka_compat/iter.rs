@@ -26,7 +26,7 @@ where
         let engine = &self.inner.engine;
         let shard = engine.shards.get(shard)?;
         let guard = self.pin();
-        let table = shard.table();
+        let table = engine.table_under(shard, &guard);
         let entries = (0..).map_while(|at| table.bucket(at)).flatten();
         let key = |entry| Arc::clone(&engine.pair_under(shard, entry, &guard).0);
         Some(entries.map(key).collect())
