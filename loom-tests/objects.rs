@@ -469,7 +469,7 @@ fn put_against_one_that_was_served() {
         }
     };
     explore("objects: put/put in", Some(4), 8000, puts(1));
-    explore("objects: put/put in, of 2", Some(4), 30000, puts(2));
+    explore("objects: put/put in, of 2", Some(4), 20000, puts(2));
 }
 
 /// The store goes while a promise waits for room that nobody gives back.
