@@ -36,12 +36,14 @@ use support::Rng;
 
 const THREADS: u64 = 4;
 const CALLS: usize = 14;
-/// What an object takes, or some of them.
-const UNIT: u64 = 1 << 10;
+/// What an object takes, or some of them; more than the index of all.
+const UNIT: u64 = 8 << 10;
 const UNITS: u64 = 6;
 /// Each thread may have one promise while it waits, which cannot be named: room for those of the
 /// others is apart, and is less than what a promise of one unit lacks.
-const ROOM: u64 = UNITS * UNIT + (THREADS - 1) * OVERHEAD;
+const ROOM: u64 = UNITS * UNIT + (THREADS - 1) * OVERHEAD + INDEX;
+/// For as many objects as threads make, in chunks of four.
+const INDEX: u64 = 40 * 160;
 /// Nothing of this is ever reached: under a checker there is no time.
 const LONG: Duration = Duration::from_secs(3_600);
 
