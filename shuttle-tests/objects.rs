@@ -43,7 +43,7 @@ const UNITS: u64 = 6;
 /// others is apart, and is less than what a promise of one unit lacks.
 const ROOM: u64 = UNITS * UNIT + (THREADS - 1) * OVERHEAD + INDEX;
 /// For as many objects as threads make, in chunks of four.
-const INDEX: u64 = 40 * 160;
+const INDEX: u64 = 40 * 128;
 /// Nothing of this is ever reached: under a checker there is no time.
 const LONG: Duration = Duration::from_secs(3_600);
 

@@ -66,8 +66,9 @@ pub(super) struct Book {
     pub(super) holds: HashMap<u32, Hold, ahash::RandomState>,
 }
 
-/// An entry that is held.
+/// An entry that is held. Packed, since all of a store's objects may be.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, packed(4))]
 pub(super) struct Hold {
     /// So many that no one can count beyond, not even by forgetting clones.
     pub(super) count: u64,

@@ -22,7 +22,7 @@ impl<K, V> Writer<'_, K, V> {
     pub(super) fn grow_table(&mut self, entries: usize) {
         if self.engine.owner.is_some() {
             // What the index has at hand beside its entries is paid for with their places.
-            return self.resize_table(2 * entries);
+            return self.resize_table(entries + entries / 2);
         }
         let most = self.entries_that_fit();
         let mut room = most.saturating_add(most / 8);

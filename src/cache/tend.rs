@@ -269,9 +269,9 @@ impl<K, V> Writer<'_, K, V> {
     /// Makes the table fit for what is there without hollow chunks, if it is much wider; whether it was.
     fn narrow(&mut self) -> bool {
         let fits = self.core.places.there() - self.core.places.hollow();
-        let is_wide = self.table().buckets() > 2 * Table::buckets_for(2 * fits);
+        let is_wide = self.table().buckets() > 2 * Table::buckets_for(fits + fits / 2);
         if is_wide {
-            self.resize_table(2 * fits);
+            self.resize_table(fits + fits / 2);
         }
         is_wide
     }

@@ -29,7 +29,7 @@ use crate::sync::cell::Slot;
 pub(super) const OVERHEAD: u64 = 80;
 /// What a place in the index takes: an entry of 80 bytes, and what the cache's shard knows of it, in
 /// tables that grow by doubling. Rather more than less.
-pub(super) const PLACE: u64 = 160;
+pub(super) const PLACE: u64 = 128;
 
 /// What an object came to.
 pub(super) struct Outcome {

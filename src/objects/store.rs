@@ -51,7 +51,7 @@ use crate::sync::park::block_on_until;
 /// # What counts
 /// The length of a payload, not what the caller's buffer has beside it: a `Bytes` of 4 may keep a
 /// megabyte alive. [`put_copied`](Self::put_copied) takes a small slice out of a big buffer. For each
-/// object 80 bytes are counted beside its payload, and 160 for its place in the index, which is
+/// object 80 bytes are counted beside its payload, and 128 for its place in the index, which is
 /// somewhat more than it takes. Places that were left are used again; where most are not, the index
 /// is made smaller when room is wanted.
 ///
