@@ -190,3 +190,28 @@ fn nothing_is_left_after_a_clear() {
     let ((), left) = memory::grown(all);
     assert!(left <= 4 << 10, "{left}");
 }
+
+/// What nobody reads leaves in the order in which it came; what somebody reads stays longer.
+#[test]
+fn what_came_first_leaves_first() {
+    let _turn = turn();
+    let store = InMemoryStore::new(8 * MIB);
+    let many = (8 << 20) / (8 << 10);
+    let first: Vec<ObjectId> = (0..many)
+        .map(|_| create(&store, 8 << 10, 1).expect("the oldest go"))
+        .collect();
+    let read = *first.last().expect("there are some");
+    let mut recent = std::collections::VecDeque::new();
+    for _ in 0..2 * many {
+        recent.push_back(create(&store, 8 << 10, 2).expect("the oldest go"));
+        store
+            .read(read, |bytes| assert_eq!(bytes[0], 1))
+            .expect("it is in use");
+        if recent.len() > many / 2 {
+            let kept = recent.pop_front().expect("there are some");
+            assert!(store.exists(kept), "half of the limit came after it");
+        }
+    }
+    let left = first.iter().filter(|id| store.exists(**id)).count();
+    assert_eq!(left, 1);
+}

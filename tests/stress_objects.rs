@@ -61,7 +61,10 @@ fn readers_beside_an_index_that_shrinks() {
             .collect();
         writers.into_iter().for_each(|it| it.join().unwrap());
         end.store(true, Relaxed);
-        readers.into_iter().map(|it| it.join().unwrap()).sum::<u64>()
+        readers
+            .into_iter()
+            .map(|it| it.join().unwrap())
+            .sum::<u64>()
     });
     assert!(found > 0);
     store.clear();

@@ -62,6 +62,8 @@ const HEAVY: u32 = u32::MAX;
 pub(super) struct Book {
     /// By entry, `HEAVY` for those that weigh that much or more; empty where every entry weighs 1.
     weights: Vec<u32>,
+    /// What an entry weighs for the policy beside that.
+    pub(super) place: u64,
     heavy: HashMap<u32, u64, ahash::RandomState>,
     pub(super) holds: HashMap<u32, Hold, ahash::RandomState>,
 }
@@ -127,10 +129,18 @@ impl Book {
 }
 
 impl<K, V> Core<K, V> {
-    pub(super) fn new(domain: &Domain, policy: Policy, timetable: Option<Timetable>) -> Self {
+    pub(super) fn new(
+        domain: &Domain,
+        policy: Policy,
+        place: u64,
+        timetable: Option<Timetable>,
+    ) -> Self {
         Self {
             policy,
-            book: Book::default(),
+            book: Book {
+                place,
+                ..Book::default()
+            },
             limbo: Limbo::new(domain),
             old_tables: Limbo::new(domain),
             spare: Vec::new(),

@@ -117,11 +117,11 @@ impl<K, V> Engine<K, V> {
         let shard = |_| {
             let timetable = times.as_ref().map(|times| Timetable::new(times.moment()));
             // An owner's keys come once.
-            let policy = match parts.owner {
-                Some(_) => Policy::without_ghosts(share),
-                None => Policy::new(share),
+            let (policy, place) = match &parts.owner {
+                Some(owner) => (Policy::plain(share), owner.place()),
+                None => (Policy::new(share), 0),
             };
-            let core = Core::new(&parts.domain, policy, timetable);
+            let core = Core::new(&parts.domain, policy, place, timetable);
             CachePadded::new(Shard::new(core, times.as_ref().map(Times::stamps), room))
         };
         let shards = (0..parts.shards).map(shard).collect();

@@ -18,7 +18,9 @@
 //! * An entry whose fingerprint is still in a ghost enters the main ring at once, and moves the
 //!   share: the probation ghost's hit says that probation is too small, the main ghost's that the
 //!   main ring is (by the rule of ARC).
-//! * Until the first eviction everything enters the main ring.
+//! * Until the first eviction everything enters the main ring; and always, where nothing that left ever
+//!   comes back (`plain`): there probation would keep what came first, used or not, and let go of
+//!   what is new.
 //!
 //! An entry's `limit` is its ring, and how far reads may count: a reader needs no other word.
 //!
@@ -97,6 +99,8 @@ pub(crate) struct Policy {
     capacity: u64,
     /// Nothing was ever evicted.
     cold: bool,
+    /// Nothing ever comes back.
+    is_plain: bool,
     ghosts: Ghosts,
 }
 
@@ -112,15 +116,18 @@ impl Policy {
             share: FIRST_SHARE,
             capacity,
             cold: true,
+            is_plain: false,
             ghosts: Ghosts::new(limits(capacity)),
         }
     }
 
-    /// As `new`, where what left never comes back: nothing is remembered of it.
+    /// As `new`, where what left never comes back: nothing is remembered of it, and whatever comes in
+    /// enters the main ring. That is a CLOCK which counts to 3.
     #[allow(dead_code)] // for caches with owners
-    pub(crate) fn without_ghosts(capacity: u64) -> Self {
+    pub(crate) fn plain(capacity: u64) -> Self {
         Self {
             ghosts: Ghosts::new([0; 2]),
+            is_plain: true,
             ..Self::new(capacity)
         }
     }
@@ -270,7 +277,7 @@ impl Policy {
         }
         match self.ghosts.take(fingerprint, weight) {
             Some(ghost) => self.adapt(ghost, weight),
-            None if self.cold => {}
+            None if self.cold || self.is_plain => {}
             None => return YOUNG,
         }
         MAIN

@@ -42,7 +42,7 @@ impl<K, V> Entries for View<'_, K, V> {
 
     #[inline(always)]
     fn weight(&self, e: u32) -> u64 {
-        self.book.weight(e)
+        self.book.weight(e) + self.book.place
     }
 
     #[inline]
