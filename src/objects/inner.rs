@@ -33,7 +33,6 @@ use super::lot::{Answer, Lot};
 use super::object::{Failure, OVERHEAD, Object, Outcome, with_room};
 use super::options::Options;
 use super::room::{Asks, Room, Ticket};
-use super::telemetry;
 use super::word::{Phase, Seen, Word};
 use crate::cache::tend::{Fate, Hold, NoPlace, Owner};
 use crate::cache::{Cause, Clock, ClockCache, CoarseClock};
@@ -41,16 +40,9 @@ use crate::id::ObjectId;
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use crate::sync::epoch::Guard;
-use crate::sync::park::yield_now;
 
-/// So often room is made that others take.
-const ROUNDS: u32 = if SMALL { 2 } else { 16 };
 /// So many ids are drawn at most for one object that finds no place in the index.
 const SHARDS: u32 = if SMALL { 2 } else { 64 };
-/// Beside what is needed, such a part of the limit is made free, so that not every put has to.
-const AHEAD: u64 = 128;
-/// Where more than such a part of the limit is in empty places of the index, it is made smaller.
-const SPARSE: u64 = 16;
 /// What weighs so much is freed as soon as it can be; the rest, by many at a time or for want of room.
 const LARGE: u64 = 64 << 10;
 /// A tick of the store's clock.
@@ -300,102 +292,6 @@ impl Inner {
 
     pub(super) fn get_stored(&self, id: ObjectId) -> Answer {
         self.read(id, |bytes, kind| (bytes.clone(), kind))
-    }
-
-    // ---------------------------------------------------------------- room
-
-    /// What an object of this length takes of the room.
-    pub(super) fn need(&self, len: usize) -> Result<u64, ObjectError> {
-        let len = len as u64;
-        let most = self.room.limit().saturating_sub(OVERHEAD);
-        if len > most {
-            return Err(ObjectError::TooLarge { len, most });
-        }
-        Ok(len + OVERHEAD)
-    }
-
-    /// Room for whoever does not wait.
-    pub(super) fn ticket(&self, need: u64) -> Result<Ticket, Full> {
-        match self.room.take(need, Asks::Now) {
-            Some(ticket) => Ok(ticket),
-            None => self.make_room(need, Asks::Now),
-        }
-    }
-
-    /// Evicts what may go until there is room; nothing, if what may not go leaves none.
-    #[cold]
-    pub(super) fn make_room(&self, need: u64, who: Asks) -> Result<Ticket, Full> {
-        for _ in 0..ROUNDS {
-            if who == Asks::Now && self.room.is_waited_for() {
-                break;
-            }
-            if self.cache.retained_weight() > 0 {
-                self.cache.collect();
-            }
-            self.cache.trim();
-            if let Some(ticket) = self.room.take(need, who) {
-                return Ok(ticket);
-            }
-            // What readers of this moment look at comes back when they have left.
-            let coming = self.room.free() + self.coming();
-            if coming.saturating_add(self.loose()) < need {
-                break;
-            }
-            if coming < need {
-                let empty = self.options.place * self.cache.empty_places();
-                if empty > self.room.limit() / SPARSE {
-                    self.cache.compact();
-                }
-                let ahead = self.room.limit() / AHEAD;
-                let evicted = self.cache.shed(need - coming + ahead);
-                telemetry::made_room(need, evicted);
-                self.cache.collect();
-                self.cache.trim();
-            }
-            if let Some(ticket) = self.room.take(need, who) {
-                return Ok(ticket);
-            }
-            yield_now();
-        }
-        let full = self.full(need);
-        telemetry::refused(&full);
-        Err(full)
-    }
-
-    /// What evictions can give: objects, and those places of the index that are not theirs who stay.
-    fn loose(&self) -> u64 {
-        let held = self.options.place * self.cache.held_places();
-        let index = self.room.index().saturating_sub(held);
-        self.cache.loose_weight().saturating_add(index)
-    }
-
-    /// What comes back without anything being evicted.
-    fn coming(&self) -> u64 {
-        if self.options.count_retained {
-            self.cache.retained_weight()
-        } else {
-            0
-        }
-    }
-
-    /// What keeps the room.
-    pub(super) fn full(&self, need: u64) -> Full {
-        let (limit, pending) = (self.room.limit(), self.figures.pending_bytes());
-        let inside = self.cache.weighted_size() + self.figures.reserved_bytes();
-        Full {
-            asked: need,
-            limit,
-            pinned: self.figures.pinned_bytes(),
-            pending,
-            retained: self.used().saturating_sub(inside),
-            index: self.room.index(),
-        }
-    }
-
-    /// What is in tickets.
-    pub(super) fn used(&self) -> u64 {
-        let (free, index) = (self.room.free(), self.room.index());
-        self.room.limit().saturating_sub(free + index)
     }
 
     // ---------------------------------------------------------------- objects come

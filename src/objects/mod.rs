@@ -23,6 +23,7 @@ mod figures;
 mod inner;
 mod kind;
 mod lot;
+mod make_room;
 #[cfg(all(loom, feature = "loom"))]
 #[doc(hidden)]
 #[allow(missing_docs, clippy::missing_errors_doc)] // the models are its only readers
