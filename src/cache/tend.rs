@@ -168,9 +168,10 @@ where
         self.inner.engine.trim();
     }
 
-    /// Evicts those that keep sparse parts of the index, where these cost more than what is in them.
-    pub(crate) fn compact(&self) {
-        self.inner.engine.compact();
+    /// Evicts those that keep sparse parts of the index, where these cost more than what is in them;
+    /// what both come to.
+    pub(crate) fn compact(&self) -> u64 {
+        self.inner.engine.compact()
     }
 
     /// Lets go of all that nobody looks at any more.
@@ -206,13 +207,14 @@ impl<K, V> Engine<K, V> {
         }
     }
 
-    fn compact(&self) {
-        let place = self.place();
+    fn compact(&self) -> u64 {
+        let (place, mut gained) = (self.place(), 0);
         for shard in &self.shards {
             let mut writer = self.open(shard);
-            writer.compact(place);
+            gained += writer.compact(place);
             writer.close();
         }
+        gained
     }
 
     fn shed(&self, weight: u64) -> u64 {
@@ -290,11 +292,11 @@ impl<K, V> Writer<'_, K, V> {
         freed
     }
 
-    /// Evicts what is in sparse chunks that cost more than that.
-    fn compact(&mut self, place: u64) {
+    /// Evicts what is in sparse chunks that cost more than that; what both come to.
+    fn compact(&mut self, place: u64) -> u64 {
         let sparse: Vec<usize> = self.core.places.sparse(SPARSE).collect();
         if sparse.is_empty() {
-            return;
+            return 0;
         }
         let mut inside: HashMap<usize, Vec<u32>> =
             sparse.iter().map(|at| (*at, Vec::new())).collect();
@@ -303,16 +305,19 @@ impl<K, V> Writer<'_, K, V> {
                 some.push(entry);
             }
         }
+        let mut gained = 0;
         for (chunk, entries) in inside {
-            let book = &self.core.book;
+            let (book, cost) = (&self.core.book, chunks::len_of(chunk) as u64 * place);
             let weight: u64 = entries.iter().map(|&entry| book.weight(entry)).sum();
             let is_held = entries.iter().any(|&entry| book.is_held(entry));
-            if !is_held && weight <= chunks::len_of(chunk) as u64 * place {
+            if !is_held && weight <= cost {
                 entries
                     .iter()
                     .for_each(|&entry| self.remove(entry, Cause::Size));
+                gained += weight + cost;
             }
         }
+        gained
     }
 }
 

@@ -67,15 +67,7 @@ impl Inner {
                 break;
             }
             if coming < need {
-                let empty = self.options.place * self.cache.empty_places();
-                if empty > self.room.limit() / SPARSE {
-                    self.cache.compact();
-                }
-                let ahead = self.room.limit() / AHEAD;
-                let evicted = self.cache.shed(need - coming + ahead);
-                telemetry::made_room(need, evicted);
-                self.cache.collect();
-                self.cache.trim();
+                self.evict(need - coming);
             }
             if let Some(ticket) = self.room.take(need, who) {
                 return Ok(ticket);
@@ -85,6 +77,21 @@ impl Inner {
         let full = self.full(need);
         telemetry::refused(&full);
         Err(full)
+    }
+
+    /// Evicts what is lacking, and some more.
+    fn evict(&self, lacking: u64) {
+        let lacking = lacking + self.room.limit() / AHEAD;
+        let empty = self.options.place * self.cache.empty_places();
+        let compacted = if empty > self.room.limit() / SPARSE {
+            self.cache.compact()
+        } else {
+            0
+        };
+        let shed = self.cache.shed(lacking.saturating_sub(compacted));
+        telemetry::made_room(lacking, compacted + shed);
+        self.cache.collect();
+        self.cache.trim();
     }
 
     /// What evictions can give: objects, and those places of the index that are not theirs who stay.

@@ -53,6 +53,7 @@ impl super::stats::ObjectStats {
             ("mapless_objects_bytes", self.bytes),
             ("mapless_objects_limit_bytes", self.limit),
             ("mapless_objects_used_bytes", self.used_bytes),
+            ("mapless_objects_index_bytes", self.index_bytes),
             ("mapless_objects_pinned_bytes", self.pinned_bytes),
             ("mapless_objects_pending_bytes", self.pending_bytes),
             ("mapless_objects_retained_bytes", self.retained_bytes),
