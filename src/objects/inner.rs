@@ -20,7 +20,6 @@
 //! # Checked by
 //! `loom-tests/objects.rs` (S1, and T3, O2, O3 in a whole store); `tests/objects_pressure.rs` (S2).
 
-use core::time::Duration;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -35,7 +34,9 @@ use super::options::Options;
 use super::room::{Asks, Room, Ticket};
 use super::telemetry;
 use super::word::{Phase, Seen, Word};
-use crate::cache::tend::{Fate, Hold, Owner};
+pub(super) use crate::cache::TICK;
+use crate::cache::tend::{Fate, Hold, Owner, Sought};
+use crate::cache::tick::Moment;
 use crate::cache::{Cause, Clock, ClockCache, CoarseClock};
 use crate::id::ObjectId;
 use crate::sync::SMALL;
@@ -49,8 +50,6 @@ const ROUNDS: u32 = if SMALL { 2 } else { 16 };
 const AHEAD: u64 = 128;
 /// What weighs so much is freed as soon as it can be; the rest, by many at a time or for want of room.
 const LARGE: u64 = 64 << 10;
-/// A tick of the store's clock.
-pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// One store.
 pub(super) struct Inner {
@@ -63,7 +62,7 @@ pub(super) struct Inner {
     next: AtomicU64,
     closed: AtomicBool,
     clock: CoarseClock,
-    start: Duration,
+    start: Moment,
 }
 
 /// What the cache asks and tells of the store's entries.
@@ -125,6 +124,13 @@ impl Drop for Visit<'_> {
     }
 }
 
+/// A clone, written where it is wanted: what a call that may unwind returns into a place of its own
+/// comes from there by wider loads than it was stored by, which wait until the stores are done.
+#[inline(never)]
+fn share(bytes: &Bytes) -> Result<Bytes, ObjectError> {
+    Ok(bytes.clone())
+}
+
 /// Whether an object may be pinned: one that is ready, or pending.
 fn pinnable(id: ObjectId, object: &Object, seen: Seen) -> Result<(), ObjectError> {
     if seen.is_deleted() {
@@ -176,7 +182,7 @@ impl Inner {
             options,
             next: AtomicU64::new(1),
             closed: AtomicBool::new(false),
-            start: clock.now(),
+            start: Moment::of(clock.now()),
             clock,
         }
     }
@@ -186,11 +192,12 @@ impl Inner {
     }
 
     /// Under loom time stands still: each execution has to be as the one before.
+    #[inline]
     pub(super) fn now(&self) -> u32 {
         if SMALL {
             return 0;
         }
-        let ticks = (self.clock.now() - self.start).as_millis() / TICK.as_millis();
+        let ticks = Moment::of(self.clock.now()).get() - self.start.get();
         ticks as u32
     }
 
@@ -221,46 +228,42 @@ impl Inner {
 
     // ---------------------------------------------------------------- reads
 
-    /// The bytes of an object, as long as the guard lives.
+    /// The bytes of an object that is ready, as long as the guard lives.
     #[inline]
-    pub(super) fn look<'g>(
+    fn look<'g>(
         &'g self,
-        id: ObjectId,
+        (id, sought): (ObjectId, Sought),
         guard: &'g Guard,
-    ) -> Result<(&'g Bytes, StoredType), ObjectError> {
-        if let Some(object) = self.cache.use_in(&id, guard) {
-            let seen = object.word.look();
-            if seen.is_readable()
-                && let Some(Outcome {
-                    result: Ok(bytes),
-                    kind,
-                }) = object.outcome(seen)
-            {
-                object.stamp(self.now());
-                self.figures.hit();
-                return Ok((bytes, *kind));
-            }
+    ) -> Option<(&'g Bytes, StoredType)> {
+        let object = self.cache.use_in(&id, sought, guard)?;
+        let seen = object.word.look();
+        if !seen.is_readable() {
+            return None;
         }
-        self.unreadable(id, guard)
+        let Outcome { result, kind } = object.outcome(seen)?;
+        let bytes = result.as_ref().ok()?;
+        object.stamp(self.now());
+        self.figures.hit();
+        Some((bytes, *kind))
     }
 
     #[cold]
-    fn unreadable(&self, id: ObjectId, guard: &Guard) -> Result<(&Bytes, StoredType), ObjectError> {
+    fn unreadable(&self, id: ObjectId, guard: &Guard) -> ObjectError {
         self.figures.miss();
         let Some(object) = self.cache.peek_in(&id, guard) else {
-            return Err(self.absent(id));
+            return self.absent(id);
         };
         let seen = object.word.look();
         if seen.is_deleted() {
-            return Err(self.ended(id));
+            return self.ended(id);
         }
         match object.outcome(seen) {
             Some(Outcome {
                 result: Err(failure),
                 ..
-            }) => Err(failure.error.clone()),
+            }) => failure.error.clone(),
             // It was settled between the two looks: who comes again finds it.
-            _ => Err(ObjectError::Pending(id)),
+            _ => ObjectError::Pending(id),
         }
     }
 
@@ -269,17 +272,23 @@ impl Inner {
     pub(super) fn read<R>(
         &self,
         id: ObjectId,
-        f: impl FnOnce(&Bytes, StoredType) -> R,
+        f: impl FnOnce(&Bytes, StoredType) -> Result<R, ObjectError>,
     ) -> Result<R, ObjectError> {
         let _visit = self.visit();
-        self.cache.prefetch(&id);
+        let sought = self.cache.prefetch(&id);
         let guard = self.cache.pin();
-        let (bytes, kind) = self.look(id, &guard)?;
-        Ok(f(bytes, kind))
+        match self.look((id, sought), &guard) {
+            Some((bytes, kind)) => f(bytes, kind),
+            None => Err(self.unreadable(id, &guard)),
+        }
+    }
+
+    pub(super) fn get_raw(&self, id: ObjectId) -> Result<Bytes, ObjectError> {
+        self.read(id, |bytes, _| share(bytes))
     }
 
     pub(super) fn get_stored(&self, id: ObjectId) -> Answer {
-        self.read(id, |bytes, kind| (bytes.clone(), kind))
+        self.read(id, |bytes, kind| Ok((bytes.clone(), kind)))
     }
 
     // ---------------------------------------------------------------- room
