@@ -22,11 +22,11 @@
 
 use std::sync::Arc;
 
-use ahash::RandomState;
 use bytes::Bytes;
 
 use super::error::{Full, ObjectError, PutError};
 use super::figures::Figures;
+use super::ids::Ids;
 use super::kind::StoredType;
 use super::lot::{Answer, Lot};
 use super::object::{Failure, OVERHEAD, Object, Outcome, with_room};
@@ -53,7 +53,7 @@ const LARGE: u64 = 64 << 10;
 
 /// One store.
 pub(super) struct Inner {
-    pub(super) cache: ClockCache<ObjectId, Object>,
+    pub(super) cache: ClockCache<ObjectId, Object, Ids>,
     pub(super) room: Arc<Room>,
     pub(super) lot: Lot,
     pub(super) figures: Arc<Figures>,
@@ -85,15 +85,6 @@ fn weigh(_: &ObjectId, object: &Object) -> u64 {
     object
         .outcome(object.word.look())
         .map_or(OVERHEAD, weight_of)
-}
-
-/// In each execution of a model the same.
-fn hasher() -> RandomState {
-    if SMALL {
-        RandomState::with_seeds(1, 2, 3, 4)
-    } else {
-        RandomState::new()
-    }
 }
 
 impl Owner<Object> for Keeper {
@@ -165,7 +156,7 @@ impl Inner {
         let builder = ClockCache::builder()
             .max_capacity(limit.saturating_add(limit / 16).saturating_add(1))
             .weigher(weigh)
-            .hasher(hasher())
+            .hasher(Ids::new())
             .owner(keeper);
         let builder = match options.shards {
             Some(shards) => builder.shards(shards),
