@@ -42,6 +42,7 @@ use crate::id::ObjectId;
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use crate::sync::epoch::Guard;
+use crate::sync::hint::prefetch_at;
 use crate::sync::park::yield_now;
 
 /// So often room is made that others take.
@@ -117,8 +118,11 @@ impl Drop for Visit<'_> {
 
 /// A clone, written where it is wanted: what a call that may unwind returns into a place of its own
 /// comes from there by wider loads than it was stored by, which wait until the stores are done.
+///
+/// Its bytes are on their way while the clone waits to be counted.
 #[inline(never)]
 fn share(bytes: &Bytes) -> Result<Bytes, ObjectError> {
+    prefetch_at(bytes.as_ptr());
     Ok(bytes.clone())
 }
 
