@@ -116,16 +116,6 @@ impl Drop for Visit<'_> {
     }
 }
 
-/// A clone, written where it is wanted: what a call that may unwind returns into a place of its own
-/// comes from there by wider loads than it was stored by, which wait until the stores are done.
-///
-/// Its bytes are on their way while the clone waits to be counted.
-#[inline(never)]
-fn share(bytes: &Bytes) -> Result<Bytes, ObjectError> {
-    prefetch_at(bytes.as_ptr());
-    Ok(bytes.clone())
-}
-
 /// Whether an object may be pinned: one that is ready, or pending.
 fn pinnable(id: ObjectId, object: &Object, seen: Seen) -> Result<(), ObjectError> {
     if seen.is_deleted() {
@@ -263,6 +253,9 @@ impl Inner {
     }
 
     /// What `f` makes of an object's bytes.
+    ///
+    /// As `f` has the whole answer made, a clone in it is written where it is wanted: from a place of its
+    /// own it would come by wider loads than it was stored by, which wait until the stores are done.
     #[inline]
     pub(super) fn read<R>(
         &self,
@@ -279,11 +272,17 @@ impl Inner {
     }
 
     pub(super) fn get_raw(&self, id: ObjectId) -> Result<Bytes, ObjectError> {
-        self.read(id, |bytes, _| share(bytes))
+        self.read(id, |bytes, _| {
+            prefetch_at(bytes.as_ptr()); // on their way while the clone waits to be counted
+            Ok(bytes.clone())
+        })
     }
 
     pub(super) fn get_stored(&self, id: ObjectId) -> Answer {
-        self.read(id, |bytes, kind| Ok((bytes.clone(), kind)))
+        self.read(id, |bytes, kind| {
+            prefetch_at(bytes.as_ptr()); // as above
+            Ok((bytes.clone(), kind))
+        })
     }
 
     // ---------------------------------------------------------------- room
