@@ -56,7 +56,7 @@ mod tags;
 mod tasks;
 #[cfg_attr(not(feature = "store"), allow(dead_code))] // for the store of objects
 pub(crate) mod tend;
-mod tick;
+pub(crate) mod tick;
 mod times;
 mod view;
 mod wheel;

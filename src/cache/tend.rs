@@ -26,7 +26,7 @@ use std::collections::HashMap;
 use super::ClockCache;
 use super::cause::Cause;
 use super::chunks;
-use super::engine::Engine;
+use super::engine::{Engine, Hashed};
 use super::policy::Looks;
 use super::table::Table;
 use super::writer::Writer;
@@ -52,6 +52,10 @@ pub(crate) struct NoPlace(pub(crate) u64);
 
 /// A chunk is sparse if no more than such a part of it is taken.
 const SPARSE: usize = 8;
+
+/// Where a key would be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sought(Hashed);
 
 /// What becomes of an entry that was tended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,17 +133,18 @@ where
         told
     }
 
-    /// A word to the processor, before one pins.
+    /// Where this key would be; with a word to the processor, before one pins.
     #[inline]
-    pub(crate) fn prefetch(&self, key: &K) {
-        self.inner.engine.prefetch(self.hash(key));
+    pub(crate) fn prefetch(&self, key: &K) -> Sought {
+        let hashed = self.hash(key);
+        self.inner.engine.prefetch(hashed);
+        Sought(hashed)
     }
 
-    /// The value of this key. Counts as a use, and in no statistics.
+    /// The value of this key, which was sought. Counts as a use, and in no statistics.
     #[inline]
-    pub(crate) fn use_in<'g>(&'g self, key: &K, guard: &'g Guard) -> Option<&'g V> {
-        let (hashed, engine) = (self.hash(key), &self.inner.engine);
-        let pair = engine.find_alive(hashed, key, guard, true);
+    pub(crate) fn use_in<'g>(&'g self, key: &K, at: Sought, guard: &'g Guard) -> Option<&'g V> {
+        let pair = self.inner.engine.find_alive(at.0, key, guard, true);
         pair.map(|pair| &pair.1)
     }
 

@@ -20,37 +20,37 @@
 //! # Checked by
 //! `loom-tests/objects.rs` (S1, and T3, O2, O3 in a whole store); `tests/objects_pressure.rs` (S2).
 
-use core::time::Duration;
 use std::sync::Arc;
 
-use ahash::RandomState;
 use bytes::Bytes;
 
 use super::error::{Full, ObjectError, PutError};
 use super::figures::Figures;
+use super::ids::Ids;
 use super::kind::StoredType;
 use super::lot::{Answer, Lot};
 use super::object::{Failure, OVERHEAD, Object, Outcome, with_room};
 use super::options::Options;
 use super::room::{Asks, Room, Ticket};
 use super::word::{Phase, Seen, Word};
-use crate::cache::tend::{Fate, Hold, NoPlace, Owner};
+pub(super) use crate::cache::TICK;
+use crate::cache::tend::{Fate, Hold, NoPlace, Owner, Sought};
+use crate::cache::tick::Moment;
 use crate::cache::{Cause, Clock, ClockCache, CoarseClock};
 use crate::id::ObjectId;
 use crate::sync::SMALL;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use crate::sync::epoch::Guard;
+use crate::sync::hint::prefetch_at;
 
 /// So many ids are drawn at most for one object that finds no place in the index.
 const SHARDS: u32 = if SMALL { 2 } else { 64 };
 /// What weighs so much is freed as soon as it can be; the rest, by many at a time or for want of room.
 const LARGE: u64 = 64 << 10;
-/// A tick of the store's clock.
-pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// One store.
 pub(super) struct Inner {
-    pub(super) cache: ClockCache<ObjectId, Object>,
+    pub(super) cache: ClockCache<ObjectId, Object, Ids>,
     pub(super) room: Arc<Room>,
     pub(super) lot: Lot,
     pub(super) figures: Arc<Figures>,
@@ -59,7 +59,7 @@ pub(super) struct Inner {
     next: AtomicU64,
     closed: AtomicBool,
     clock: CoarseClock,
-    start: Duration,
+    start: Moment,
 }
 
 /// What the cache asks and tells of the store's entries.
@@ -83,15 +83,6 @@ fn weigh(_: &ObjectId, object: &Object) -> u64 {
     object
         .outcome(object.word.look())
         .map_or(OVERHEAD, weight_of)
-}
-
-/// In each execution of a model the same.
-fn hasher() -> RandomState {
-    if SMALL {
-        RandomState::with_seeds(1, 2, 3, 4)
-    } else {
-        RandomState::new()
-    }
 }
 
 impl Owner<Object> for Keeper {
@@ -171,7 +162,7 @@ impl Inner {
         let builder = ClockCache::builder()
             .max_capacity(limit.saturating_add(limit / 16).saturating_add(1))
             .weigher(weigh)
-            .hasher(hasher())
+            .hasher(Ids::new())
             .owner(keeper);
         let builder = match options.shards {
             Some(shards) => builder.shards(shards),
@@ -188,7 +179,7 @@ impl Inner {
             options,
             next: AtomicU64::new(1),
             closed: AtomicBool::new(false),
-            start: clock.now(),
+            start: Moment::of(clock.now()),
             clock,
         }
     }
@@ -198,11 +189,12 @@ impl Inner {
     }
 
     /// Under loom time stands still: each execution has to be as the one before.
+    #[inline]
     pub(super) fn now(&self) -> u32 {
         if SMALL {
             return 0;
         }
-        let ticks = (self.clock.now() - self.start).as_millis() / TICK.as_millis();
+        let ticks = Moment::of(self.clock.now()).get() - self.start.get();
         ticks as u32
     }
 
@@ -233,65 +225,76 @@ impl Inner {
 
     // ---------------------------------------------------------------- reads
 
-    /// The bytes of an object, as long as the guard lives.
+    /// The bytes of an object that is ready, as long as the guard lives.
     #[inline]
-    pub(super) fn look<'g>(
+    fn look<'g>(
         &'g self,
-        id: ObjectId,
+        (id, sought): (ObjectId, Sought),
         guard: &'g Guard,
-    ) -> Result<(&'g Bytes, StoredType), ObjectError> {
-        if let Some(object) = self.cache.use_in(&id, guard) {
-            let seen = object.word.look();
-            if seen.is_readable()
-                && let Some(Outcome {
-                    result: Ok(bytes),
-                    kind,
-                }) = object.outcome(seen)
-            {
-                object.stamp(self.now());
-                self.figures.hit();
-                return Ok((bytes, *kind));
-            }
+    ) -> Option<(&'g Bytes, StoredType)> {
+        let object = self.cache.use_in(&id, sought, guard)?;
+        let seen = object.word.look();
+        if !seen.is_readable() {
+            return None;
         }
-        self.unreadable(id, guard)
+        let Outcome { result, kind } = object.outcome(seen)?;
+        let bytes = result.as_ref().ok()?;
+        object.stamp(self.now());
+        self.figures.hit();
+        Some((bytes, *kind))
     }
 
     #[cold]
-    fn unreadable(&self, id: ObjectId, guard: &Guard) -> Result<(&Bytes, StoredType), ObjectError> {
+    fn unreadable(&self, id: ObjectId, guard: &Guard) -> ObjectError {
         self.figures.miss();
         let Some(object) = self.cache.peek_in(&id, guard) else {
-            return Err(self.absent(id));
+            return self.absent(id);
         };
         let seen = object.word.look();
         if seen.is_deleted() {
-            return Err(self.ended(id));
+            return self.ended(id);
         }
         match object.outcome(seen) {
             Some(Outcome {
                 result: Err(failure),
                 ..
-            }) => Err(failure.error.clone()),
+            }) => failure.error.clone(),
             // It was settled between the two looks: who comes again finds it.
-            _ => Err(ObjectError::Pending(id)),
+            _ => ObjectError::Pending(id),
         }
     }
 
     /// What `f` makes of an object's bytes.
+    ///
+    /// As `f` has the whole answer made, a clone in it is written where it is wanted: from a place of its
+    /// own it would come by wider loads than it was stored by, which wait until the stores are done.
     #[inline]
     pub(super) fn read<R>(
         &self,
         id: ObjectId,
-        f: impl FnOnce(&Bytes, StoredType) -> R,
+        f: impl FnOnce(&Bytes, StoredType) -> Result<R, ObjectError>,
     ) -> Result<R, ObjectError> {
         let _visit = self.visit();
-        self.cache.prefetch(&id);
+        let sought = self.cache.prefetch(&id);
         let guard = self.cache.pin();
-        let (bytes, kind) = self.look(id, &guard)?;
-        Ok(f(bytes, kind))
+        match self.look((id, sought), &guard) {
+            Some((bytes, kind)) => f(bytes, kind),
+            None => Err(self.unreadable(id, &guard)),
+        }
+    }
+
+    pub(super) fn get_raw(&self, id: ObjectId) -> Result<Bytes, ObjectError> {
+        self.read(id, |bytes, _| {
+            prefetch_at(bytes.as_ptr()); // on their way while the clone waits to be counted
+            Ok(bytes.clone())
+        })
     }
 
     pub(super) fn get_stored(&self, id: ObjectId) -> Answer {
-        self.read(id, |bytes, kind| (bytes.clone(), kind))
+        self.read(id, |bytes, kind| {
+            prefetch_at(bytes.as_ptr()); // as above
+            Ok((bytes.clone(), kind))
+        })
     }
 
     // ---------------------------------------------------------------- objects come

@@ -20,6 +20,7 @@ mod builder;
 mod codec;
 mod error;
 mod figures;
+mod ids;
 mod inner;
 mod kind;
 mod lot;

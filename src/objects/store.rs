@@ -265,7 +265,7 @@ impl InMemoryStore {
     /// # Errors
     /// [`ObjectError::Pending`] where one could wait; else what became of the object.
     pub fn read<R>(&self, id: ObjectId, f: impl FnOnce(&[u8]) -> R) -> Result<R, ObjectError> {
-        self.inner.read(id, |bytes, _| f(bytes))
+        self.inner.read(id, |bytes, _| Ok(f(bytes)))
     }
 
     /// The bytes of an object, without a copy. They count until they are dropped.
@@ -273,7 +273,7 @@ impl InMemoryStore {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn get_raw(&self, id: ObjectId) -> Result<Bytes, ObjectError> {
-        self.inner.read(id, |bytes, _| bytes.clone())
+        self.inner.get_raw(id)
     }
 
     /// The bytes of an object, and as what they were stored.
