@@ -74,9 +74,9 @@ impl Promise {
     /// [failed](Self::fail).
     pub fn fulfil_with<T: Serialize + 'static>(self, value: T) -> Result<ObjectId, ObjectError> {
         match encode(value, &Postcard) {
-            Ok(bytes) => {
+            Ok((bytes, stored)) => {
                 let more = self.more(bytes.len());
-                Ok(self.end(bytes, StoredType::of::<T>(), more)?)
+                Ok(self.end(bytes, stored, more)?)
             }
             Err(error) => {
                 self.fail(error.clone());
@@ -111,8 +111,8 @@ impl Promise {
         self,
         value: T,
     ) -> Result<ObjectId, ObjectError> {
-        let bytes = match encode(value, &Postcard) {
-            Ok(bytes) => bytes,
+        let (bytes, stored) = match encode(value, &Postcard) {
+            Ok(encoded) => encoded,
             Err(error) => {
                 self.fail(error.clone());
                 return Err(error);
@@ -120,7 +120,7 @@ impl Promise {
         };
         let inner = Arc::clone(&self.inner);
         let more = Waiting::new(&inner, &[]).acquire_more(bytes.len()).await;
-        Ok(self.end(bytes, StoredType::of::<T>(), more)?)
+        Ok(self.end(bytes, stored, more)?)
     }
 
     /// There is no object, for this reason.
