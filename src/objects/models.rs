@@ -1,7 +1,7 @@
 //! Parts of the object store by themselves, and tiny stores, for the models in `loom-tests/`.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs`, `loom-tests/objects_parts.rs`.
+//! `loom-tests/objects.rs`, `loom-tests/objects_promise.rs`, `loom-tests/objects_parts.rs`.
 
 use core::fmt;
 use core::task::Waker;

@@ -1,7 +1,7 @@
 //! An object whose size nobody knows yet.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs`; `tests/objects.rs`.
+//! `loom-tests/objects_promise.rs`; `tests/objects.rs`.
 
 use core::fmt;
 use std::error::Error;
