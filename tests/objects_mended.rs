@@ -41,6 +41,30 @@ fn poll_with<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::
     future.poll(&mut Context::from_waker(waker))
 }
 
+// ------------------------------------------------------------ times
+
+#[test]
+fn what_was_pending_is_as_old_as_its_id_and_was_used_when_it_was_made() {
+    let store = InMemoryStore::new(LIMIT);
+    let builder = store.create(0).unwrap();
+    let promise = store.promise().unwrap();
+    let aborted = store.create(0).unwrap();
+    let ids = [builder.id(), promise.id(), aborted.id()];
+    let created = ids.map(|id| store.metadata(id).unwrap().created_at);
+    thread::sleep(Duration::from_millis(100));
+    builder.seal().unwrap();
+    promise.fulfil(filled(1)).unwrap();
+    drop(aborted);
+    for (id, created) in ids.into_iter().zip(created) {
+        let it = store.metadata(id).unwrap();
+        assert_eq!(it.created_at, created);
+        assert!(
+            it.last_accessed >= created + Duration::from_millis(50),
+            "{it:?}"
+        );
+    }
+}
+
 // ------------------------------------------------------------ user code under a lock
 
 /// A waker that uses the store, as one that polls inline does.

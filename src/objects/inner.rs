@@ -476,7 +476,7 @@ impl Inner {
                 weight: Some(weight),
                 leaves: seen.is_collectable() && !is_used,
             };
-            (fate, (answer, object.settle(outcome)))
+            (fate, (answer, object.settle(outcome, self.now())))
         });
         self.figures.pending(u64::MAX);
         let (answer, is_awaited) = settled?;

@@ -123,7 +123,7 @@ impl Lone {
     /// Under the lock; whether somebody waits.
     pub fn settle(&self, bytes: Bytes) -> bool {
         let (result, kind) = (Ok(bytes), StoredType::BYTES);
-        self.0.settle(Outcome { result, kind })
+        self.0.settle(Outcome { result, kind }, 0)
     }
 
     /// Without the lock: its bytes, if it is ready and not deleted.

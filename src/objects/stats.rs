@@ -131,7 +131,7 @@ pub struct Metadata {
     pub stored: StoredType,
     /// When its id was given out, since the store was made; to within 10 ms and the clock's step.
     pub created_at: Duration,
-    /// When it was last read, or put.
+    /// When it was last read; before that, when it was put, sealed or fulfilled, or failed.
     pub last_accessed: Duration,
     /// How many pins it has.
     pub pins: u64,
