@@ -221,12 +221,14 @@ impl Inner {
 
     // ---------------------------------------------------------------- reads
 
-    /// The bytes of an object, as long as the guard lives.
+    /// The bytes of an object, as long as the guard lives; a hit or a miss, unless it is pending and the
+    /// caller `waits`.
     #[inline]
     pub(super) fn look<'g>(
         &'g self,
         id: ObjectId,
         guard: &'g Guard,
+        waits: bool,
     ) -> Result<(&'g Bytes, StoredType), ObjectError> {
         if let Some(object) = self.cache.use_in(&id, guard) {
             let seen = object.word.look();
@@ -241,26 +243,29 @@ impl Inner {
                 return Ok((bytes, *kind));
             }
         }
-        self.unreadable(id, guard)
+        let error = self.unreadable(id, guard);
+        if !waits || !matches!(error, ObjectError::Pending(_)) {
+            self.figures.miss();
+        }
+        Err(error)
     }
 
     #[cold]
-    fn unreadable(&self, id: ObjectId, guard: &Guard) -> Result<(&Bytes, StoredType), ObjectError> {
-        self.figures.miss();
+    fn unreadable(&self, id: ObjectId, guard: &Guard) -> ObjectError {
         let Some(object) = self.cache.peek_in(&id, guard) else {
-            return Err(self.absent(id));
+            return self.absent(id);
         };
         let seen = object.word.look();
         if seen.is_deleted() {
-            return Err(self.ended(id));
+            return self.ended(id);
         }
         match object.outcome(seen) {
             Some(Outcome {
                 result: Err(failure),
                 ..
-            }) => Err(failure.error.clone()),
+            }) => failure.error.clone(),
             // It was settled between the two looks: who comes again finds it.
-            _ => Err(ObjectError::Pending(id)),
+            _ => ObjectError::Pending(id),
         }
     }
 
@@ -271,10 +276,21 @@ impl Inner {
         id: ObjectId,
         f: impl FnOnce(&Bytes, StoredType) -> R,
     ) -> Result<R, ObjectError> {
+        self.read_or_wait(id, false, f)
+    }
+
+    /// As `read`, for one who may wait.
+    #[inline]
+    pub(super) fn read_or_wait<R>(
+        &self,
+        id: ObjectId,
+        waits: bool,
+        f: impl FnOnce(&Bytes, StoredType) -> R,
+    ) -> Result<R, ObjectError> {
         let _visit = self.visit();
         self.cache.prefetch(&id);
         let guard = self.cache.pin();
-        let (bytes, kind) = self.look(id, &guard)?;
+        let (bytes, kind) = self.look(id, &guard, waits)?;
         Ok(f(bytes, kind))
     }
 

@@ -30,9 +30,9 @@ pub struct ObjectStats {
     /// Of `used_bytes`, what left the store and is not freed: somebody has its `Bytes`, or reads it; or
     /// it waits to be freed with others, which is done before anything is refused.
     pub retained_bytes: u64,
-    /// Reads that found their object ready.
+    /// Reads that found their object ready, at once or when they had waited.
     pub hits: u64,
-    /// Reads that did not; of those that then waited, each look.
+    /// Reads that did not, those that gave up waiting among them.
     pub misses: u64,
     /// Objects that got their bytes.
     pub puts: u64,
