@@ -41,8 +41,6 @@
 //! | `a_revoked_block_is_empty` | revoke beside alloc: a slot of a revoked block is never had |
 //! | `a_revoked_block_is_not_reserved_from` | revoke beside reserve |
 //! | `handles_hold_nothing` | a handle that goes beside an alloc |
-//! | `a_walker_knows_whom_it_meets_3` | LIST from `push`, and from `remove` of the head |
-//! | `a_walker_finds_its_way_on` | T2: removed blocks lead on |
 #![cfg(loom)]
 #![allow(unsafe_code)] // handles live beside their allocator
 
@@ -51,7 +49,6 @@ use std::collections::BTreeSet;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
-use mapless::models::Row;
 use mapless::{
     AllocError, BlockAllocator, ByteLen, FreeError, IdRange, LocalAlloc, LookupError, ObjectId,
     Reservation, SlotState,
@@ -657,46 +654,5 @@ fn handles_hold_nothing() {
         let (a, b) = both(&world, handle, World::take);
         assert_eq!(distinct([a, b.unwrap()]), 2);
         assert_eq!(world.fill().len(), 1);
-    });
-}
-
-// -------------------------------------------------------------------- the list of blocks
-
-/// A row, and somebody who walks through it.
-fn walked(blocks: u64) -> (Arc<Row>, thread::JoinHandle<usize>) {
-    let row = Arc::new(Row::new());
-    (1..=blocks).for_each(|raw| row.push(id(raw)));
-    let walker = {
-        let row = Arc::clone(&row);
-        thread::spawn(move || row.walk())
-    };
-    (row, walker)
-}
-
-#[test]
-fn a_walker_knows_whom_it_meets_3() {
-    explore("a walker knows whom it meets", Some(2), 100, || {
-        let (row, walker) = walked(0);
-        // Pinned before it hears of the blocks: a pin's fence would release them as well.
-        let guard = row.pin();
-        let other = {
-            let row = Arc::clone(&row);
-            thread::spawn(move || (1..=2).for_each(|raw| row.push(id(raw))))
-        };
-        other.join().unwrap();
-        row.remove(id(2), &guard);
-        assert!(walker.join().unwrap() <= 2);
-        assert_eq!(row.walk(), 1);
-    });
-}
-
-#[test]
-fn a_walker_finds_its_way_on() {
-    explore("a walker finds its way on", None, 500, || {
-        let (row, walker) = walked(3);
-        row.remove(id(2), &row.pin());
-        row.remove(id(3), &row.pin());
-        assert!((1..=3).contains(&walker.join().unwrap()));
-        assert_eq!(row.walk(), 1);
     });
 }

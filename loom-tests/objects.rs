@@ -14,172 +14,17 @@
 //! Explores  at least as many executions as each model says (asserted)
 #![cfg(loom)]
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+#[path = "support/objects.rs"]
+#[allow(dead_code)] // each user takes its part
+mod support;
 
 use bytes::Bytes;
-use loom::cell::UnsafeCell;
 use loom::thread;
-use mapless::models::{Tiny, awaited};
-use mapless::{InMemoryStore, ObjectError, ObjectId};
+use mapless::models::Tiny;
+use mapless::{ObjectError, ObjectId};
 use mapless_loom_tests::explore;
-
-/// There is no time here.
-const LONG: Duration = Duration::from_secs(1);
-
-const NEW: u8 = 0;
-const COUNTED: u8 = 1;
-const GONE: u8 = 2;
-
-/// Sees a payload read, and freed.
-struct Watch {
-    payload: UnsafeCell<()>,
-    /// Invisible to loom.
-    state: AtomicU8,
-    held: Arc<AtomicUsize>,
-}
-
-#[allow(unsafe_code)] // loom's cells are not `Sync`
-// SAFETY: nothing is in the cell; loom says who looks at it while another writes.
-unsafe impl Sync for Watch {}
-#[allow(unsafe_code)] // as above
-// SAFETY: as above.
-unsafe impl Send for Watch {}
-
-/// The owner of a payload, which has no bytes.
-struct Payload(Arc<Watch>);
-
-impl AsRef<[u8]> for Payload {
-    fn as_ref(&self) -> &[u8] {
-        &[]
-    }
-}
-
-impl Drop for Payload {
-    fn drop(&mut self) {
-        self.0.payload.with_mut(|_| ());
-        if self.0.state.swap(GONE, Relaxed) == COUNTED {
-            self.0.held.fetch_sub(1, Relaxed);
-        }
-    }
-}
-
-/// A store, and how many payloads it holds.
-#[derive(Clone)]
-struct World {
-    store: Arc<InMemoryStore>,
-    limit: usize,
-    /// Invisible to loom.
-    held: Arc<AtomicUsize>,
-}
-
-const TINY: Tiny = Tiny {
-    objects: 1,
-    shards: 1,
-    count_retained: true,
-    collect_unreferenced: false,
-    place: 0,
-};
-
-impl World {
-    fn new(tiny: Tiny) -> Self {
-        Self {
-            store: Arc::new(tiny.build()),
-            limit: tiny.objects as usize,
-            held: Arc::default(),
-        }
-    }
-
-    fn payload(&self) -> (Bytes, Arc<Watch>) {
-        let watch = Arc::new(Watch {
-            payload: UnsafeCell::new(()),
-            state: AtomicU8::new(NEW),
-            held: Arc::clone(&self.held),
-        });
-        (Bytes::from_owner(Payload(Arc::clone(&watch))), watch)
-    }
-
-    /// The store has it from now on (M3), unless it is gone again.
-    fn count(&self, watch: &Watch) {
-        let counted = watch
-            .state
-            .compare_exchange(NEW, COUNTED, Relaxed, Relaxed)
-            .is_ok();
-        let before = self.held.fetch_add(usize::from(counted), Relaxed);
-        assert!(!counted || before < self.limit, "M3");
-    }
-
-    /// Puts an object, if there is room for it.
-    fn put(&self) -> Option<(ObjectId, Arc<Watch>)> {
-        let (bytes, watch) = self.payload();
-        match self.store.put_bytes(bytes) {
-            Ok(id) => {
-                self.count(&watch);
-                Some((id, watch))
-            }
-            Err(refused) => {
-                assert!(matches!(refused.reason, ObjectError::Full(_)));
-                None
-            }
-        }
-    }
-
-    fn put_waiting(&self) -> ObjectId {
-        let (bytes, watch) = self.payload();
-        let id = self.store.put_timeout(bytes, LONG).expect("M4");
-        self.count(&watch);
-        id
-    }
-
-    /// Reads an object, whose payload nobody may free meanwhile.
-    fn read(&self, id: ObjectId, watch: &Watch) -> Result<(), ObjectError> {
-        self.store.read(id, |_| watch.payload.with(|_| ()))
-    }
-
-    /// Nothing is lost, and nobody waits any more.
-    #[track_caller]
-    fn end(self) {
-        assert_eq!(awaited(&self.store), 0, "M2");
-        self.store.clear();
-        let stats = self.store.stats();
-        assert_eq!((stats.used_bytes, stats.retained_bytes), (0, 0), "M3");
-        assert_eq!((stats.pinned_bytes, stats.pending), (0, 0), "M1");
-        assert_eq!(self.held.load(Relaxed), 0, "M3");
-    }
-
-    fn spawn<R: 'static>(&self, f: impl FnOnce(&Self) -> R + 'static) -> thread::JoinHandle<R> {
-        let world = self.clone();
-        thread::spawn(move || f(&world))
-    }
-}
-
-/// Wakes a thread that parks.
-struct Sleeper(thread::Thread);
-
-impl Wake for Sleeper {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Sleeper(thread::current())));
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
-}
-
-fn is_gone(error: &ObjectError) -> bool {
-    matches!(error, ObjectError::Evicted(_))
-}
+use std::sync::atomic::Ordering::Relaxed;
+use support::{LONG, TINY, World, is_gone};
 
 // ---------------------------------------------------------------- pins
 
@@ -266,26 +111,6 @@ fn abort_and_delete_against_a_reader() {
         );
         other.join().unwrap();
         assert!(builder.seal().is_err(), "M2");
-        world.end();
-    });
-}
-
-#[test]
-fn fulfil_against_a_dropped_waiter() {
-    explore("objects: fulfil/drop", Some(2), 10000, || {
-        let world = World::new(TINY);
-        let promise = world.store.promise().unwrap();
-        let id = promise.id();
-        let other = thread::spawn(move || promise.fulfil(Bytes::new()).expect("M2"));
-        let mut waits = world.store.get_async(id);
-        let first = pin!(&mut waits).poll(&mut Context::from_waker(Waker::noop()));
-        if let Poll::Ready(found) = first {
-            assert_eq!(found.expect("M2").len(), 0);
-        }
-        drop(waits);
-        let found = block_on(world.store.get_async(id));
-        assert_eq!(found.expect("M2").len(), 0);
-        other.join().unwrap();
         world.end();
     });
 }
@@ -472,23 +297,7 @@ fn put_against_one_that_was_served() {
     explore("objects: put/put in, of 2", Some(4), 20000, puts(2));
 }
 
-/// The store goes while a promise waits for room that nobody gives back.
-#[test]
-fn close_against_a_waiting_promise() {
-    explore("objects: close/fulfil", Some(3), 20000, || {
-        let world = World::new(Tiny { objects: 2, ..TINY });
-        let (id, _) = world.put().unwrap();
-        let kept = world.store.get_raw(id).unwrap();
-        let promise = world.store.promise().unwrap();
-        let other = thread::spawn(move || {
-            let fulfilled = block_on(promise.fulfil_async(Bytes::from_static(b"it")));
-            fulfilled.expect_err("there is no room").reason
-        });
-        drop(world);
-        assert!(matches!(other.join().unwrap(), ObjectError::Closed), "M4");
-        drop(kept);
-    });
-}
+// ---------------------------------------------------------------- shards
 
 /// M6: two objects, in two shards, and room for one; the old one is deleted.
 #[test]

@@ -1,6 +1,7 @@
 //! `InMemoryStore` under random schedules: 4 threads, some random calls each, of every kind, on one
 //! store with room for a few objects, with or without what it retains counted. Each thread learns of
-//! all ids. Who waits holds nothing that others could wait for but the builders that it names.
+//! all ids. Some waits are given up. Who waits to the end holds nothing that others could wait for but
+//! the builders that it names.
 //!
 //! * O1  What is read under an id are the bytes that were put under it, or are to be.
 //! * O2  What is pinned can be read until it is unpinned or deleted.
@@ -12,6 +13,8 @@
 
 #![cfg(shuttle)]
 
+#[path = "objects/cancelled.rs"]
+mod cancelled;
 #[path = "objects/model.rs"]
 mod model;
 #[path = "../tests/support/mod.rs"]
@@ -115,7 +118,7 @@ impl<'w> Actor<'w> {
     }
 
     fn call(&mut self) {
-        match self.rng.below(40) {
+        match self.rng.below(46) {
             0..=5 => self.put(),
             6..=9 => self.put_waiting(),
             10..=12 => self.get(),
@@ -133,6 +136,7 @@ impl<'w> Actor<'w> {
             36 => self.fulfil_waiting(),
             37 => self.refer(),
             38 => self.look(),
+            40.. => self.give_up(),
             _ => self.seldom(),
         }
     }

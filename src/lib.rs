@@ -87,6 +87,11 @@ pub use objects::*;
 pub use store::*;
 pub use sync::epoch::{Domain, Guard};
 
+/// The README's blocks of Rust, which `cargo test --doc` runs.
+#[cfg(all(doctest, feature = "store"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 /// What the models in `loom-tests/` look at by itself.
 #[cfg(all(loom, feature = "loom", feature = "alloc"))]
 #[doc(hidden)]

@@ -334,6 +334,35 @@ fn types_are_told_apart() {
 }
 
 #[test]
+fn a_reference_that_was_put_comes_back_unbound() {
+    let store = store();
+    let text: ObjectRef<String> = store
+        .reference(store.put("x".to_string()).unwrap())
+        .unwrap();
+    let unbound = StoredType::of::<UnboundRef<String>>();
+    let promise = store.promise().unwrap();
+    let ids = [
+        store.put(text.clone()).unwrap(),
+        store.put(text.unbound()).unwrap(),
+        promise.fulfil_with(text.clone()).unwrap(),
+    ];
+    for id in ids {
+        assert_eq!(store.metadata(id).unwrap().stored, unbound);
+        let sent: UnboundRef<String> = store.get(id).unwrap();
+        assert_eq!(sent.bind(&store).unwrap().get_blocking().unwrap(), "x");
+        refused!(
+            store.get::<UnboundRef<u32>>(id),
+            ObjectError::WrongType { .. }
+        );
+        refused!(store.get::<u64>(id), ObjectError::WrongType { .. });
+    }
+    // What has one inside is stored as what it is.
+    let id = store.put(vec![text]).unwrap();
+    let stored = StoredType::of::<Vec<ObjectRef<String>>>();
+    assert_eq!(store.metadata(id).unwrap().stored, stored);
+}
+
+#[test]
 fn references_count_and_collect() {
     let store = InMemoryStore::builder(LIMIT)
         .collect_unreferenced(true)

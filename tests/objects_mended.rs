@@ -41,6 +41,74 @@ fn poll_with<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::
     future.poll(&mut Context::from_waker(waker))
 }
 
+// ------------------------------------------------------------ times
+
+#[test]
+fn what_was_pending_is_as_old_as_its_id_and_was_used_when_it_was_made() {
+    let store = InMemoryStore::new(LIMIT);
+    let builder = store.create(0).unwrap();
+    let promise = store.promise().unwrap();
+    let aborted = store.create(0).unwrap();
+    let ids = [builder.id(), promise.id(), aborted.id()];
+    let created = ids.map(|id| store.metadata(id).unwrap().created_at);
+    thread::sleep(Duration::from_millis(100));
+    builder.seal().unwrap();
+    promise.fulfil(filled(1)).unwrap();
+    drop(aborted);
+    for (id, created) in ids.into_iter().zip(created) {
+        let it = store.metadata(id).unwrap();
+        assert_eq!(it.created_at, created);
+        assert!(
+            it.last_accessed >= created + Duration::from_millis(50),
+            "{it:?}"
+        );
+    }
+}
+
+// ------------------------------------------------------------ figures
+
+#[test]
+fn a_get_that_waits_counts_once() {
+    let store = InMemoryStore::new(LIMIT);
+    let counts = || {
+        let stats = store.stats();
+        assert_eq!(stats.gets, stats.hits + stats.misses);
+        (stats.hits, stats.misses)
+    };
+    let promise = store.promise().unwrap();
+    let id = promise.id();
+    assert!(store.get_timeout(id, Duration::from_millis(20)).is_err());
+    assert_eq!(counts(), (0, 1), "it gave up");
+    drop(store.get_async(id));
+    assert_eq!(counts(), (0, 2), "as does one that is dropped");
+    store.get_raw(id).unwrap_err();
+    assert_eq!(counts(), (0, 3));
+    let mut waits = pin!(store.get_async(id));
+    for _ in 0..3 {
+        assert!(poll_with(waits.as_mut(), Waker::noop()).is_pending());
+    }
+    assert_eq!(counts(), (0, 3), "not before it ends");
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| store.get_timeout(id, Duration::from_secs(10)));
+        thread::sleep(Duration::from_millis(20));
+        promise.fulfil(filled(1)).unwrap();
+        assert_eq!(waits.join().unwrap().unwrap(), filled(1));
+    });
+    assert_eq!(block_on(waits).unwrap(), filled(1));
+    assert_eq!(counts(), (2, 3), "each of them once");
+    block_on(store.get_async(id)).unwrap();
+    store.get_timeout(id, Duration::ZERO).unwrap();
+    assert_eq!(counts(), (4, 3));
+    let failed = store.promise().unwrap();
+    let id = failed.id();
+    let waits = store.get_async(id);
+    failed.fail("no result");
+    block_on(waits).unwrap_err();
+    assert_eq!(counts(), (4, 4));
+    store.get_timeout(id, Duration::ZERO).unwrap_err();
+    assert_eq!(counts(), (4, 5));
+}
+
 // ------------------------------------------------------------ user code under a lock
 
 /// A waker that uses the store, as one that polls inline does.

@@ -19,7 +19,7 @@
 //! `iter` is wait-free for as many steps as there are blocks.
 //!
 //! # Checked by
-//! `loom-tests/bitset.rs` (LIST), `loom-tests/omni.rs` (LIST, T2); `tests/stress_omni.rs`.
+//! `loom-tests/bitset_list.rs` (LIST, T2), `loom-tests/omni.rs` (LIST, T2); `tests/stress_omni.rs`.
 #![allow(unsafe_code)] // links are addresses of blocks; T2 and the owner's epochs keep them alive
 
 use core::fmt;

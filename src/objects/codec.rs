@@ -58,26 +58,27 @@ fn cast<T: 'static, U: 'static>(value: T) -> Result<U, T> {
     }
 }
 
-/// The bytes of a value: those that it is, or that the codec makes.
+/// The bytes of a value, those that it is or that the codec makes, and what they are stored as.
 pub(super) fn encode<T: Serialize + 'static>(
     value: T,
     codec: &impl Codec,
-) -> Result<Bytes, ObjectError> {
+) -> Result<(Bytes, StoredType), ObjectError> {
+    let stored = StoredType::BYTES;
     let value = match cast::<T, Bytes>(value) {
-        Ok(bytes) => return Ok(bytes),
+        Ok(value) => return Ok((value, stored)),
         Err(value) => value,
     };
     let value = match cast::<T, Vec<u8>>(value) {
-        Ok(bytes) => return Ok(bytes.into()),
+        Ok(value) => return Ok((value.into(), stored)),
         Err(value) => value,
     };
     let value = match cast::<T, &'static [u8]>(value) {
-        Ok(bytes) => return Ok(Bytes::copy_from_slice(bytes)),
+        Ok(value) => return Ok((Bytes::copy_from_slice(value), stored)),
         Err(value) => value,
     };
-    let encoded = codec.encode(&value);
-    let bytes = encoded.map_err(|error| ObjectError::Encode(Arc::from(error)))?;
-    Ok(bytes.into())
+    let (encoded, stored) = StoredType::written::<T, _>(|| codec.encode(&value));
+    let encoded = encoded.map_err(|error| ObjectError::Encode(Arc::from(error)))?;
+    Ok((encoded.into(), stored))
 }
 
 /// The value of some bytes, which are to be of its type.

@@ -64,6 +64,11 @@ impl Figures {
         self.reads.add(MISSES, 1);
     }
 
+    /// One who waited was told what an object came to.
+    pub(super) fn was_told(&self, has_bytes: bool) {
+        self.reads.add(if has_bytes { HITS } else { MISSES }, 1);
+    }
+
     /// An object has its bytes.
     pub(super) fn comes(&self, len: usize) {
         self.puts.add(1);

@@ -244,9 +244,7 @@ impl Inner {
         Some((bytes, *kind))
     }
 
-    #[cold]
     fn unreadable(&self, id: ObjectId, guard: &Guard) -> ObjectError {
-        self.figures.miss();
         let Some(object) = self.cache.peek_in(&id, guard) else {
             return self.absent(id);
         };
@@ -274,13 +272,34 @@ impl Inner {
         id: ObjectId,
         f: impl FnOnce(&Bytes, StoredType) -> Result<R, ObjectError>,
     ) -> Result<R, ObjectError> {
+        self.read_or_wait(id, false, f)
+    }
+
+    /// As `read`, for one who may wait: a pending object is no miss yet.
+    #[inline]
+    pub(super) fn read_or_wait<R>(
+        &self,
+        id: ObjectId,
+        waits: bool,
+        f: impl FnOnce(&Bytes, StoredType) -> Result<R, ObjectError>,
+    ) -> Result<R, ObjectError> {
         let _visit = self.visit();
         let sought = self.cache.prefetch(&id);
         let guard = self.cache.pin();
         match self.look((id, sought), &guard) {
             Some((bytes, kind)) => f(bytes, kind),
-            None => Err(self.unreadable(id, &guard)),
+            None => Err(self.unread(id, waits, &guard)),
         }
+    }
+
+    /// Why an object was not read: a miss, unless it is pending and the caller `waits`.
+    #[cold]
+    fn unread(&self, id: ObjectId, waits: bool, guard: &Guard) -> ObjectError {
+        let error = self.unreadable(id, guard);
+        if !waits || !matches!(error, ObjectError::Pending(_)) {
+            self.figures.miss();
+        }
+        error
     }
 
     pub(super) fn get_raw(&self, id: ObjectId) -> Result<Bytes, ObjectError> {
@@ -461,7 +480,7 @@ impl Inner {
                 weight: Some(weight),
                 leaves: seen.is_collectable() && !is_used,
             };
-            (fate, (answer, object.settle(outcome)))
+            (fate, (answer, object.settle(outcome, self.now())))
         });
         self.figures.pending(u64::MAX);
         let (answer, is_awaited) = settled?;

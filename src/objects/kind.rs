@@ -5,9 +5,11 @@ use core::fmt;
 
 use bytes::Bytes;
 
+use crate::sync::said::{self, Word};
+
 /// The type that an object was stored as; bytes, however they came, are one type.
 #[derive(Clone, Copy)]
-pub struct StoredType(fn() -> (TypeId, &'static str));
+pub struct StoredType(Word);
 
 fn name_of<T: 'static>() -> (TypeId, &'static str) {
     (TypeId::of::<T>(), type_name::<T>())
@@ -34,6 +36,18 @@ impl StoredType {
         } else {
             Self(name_of::<T>)
         }
+    }
+
+    /// What the writing of a value of this type came to, and what the value is stored as: as its own
+    /// type, unless it [says](Self::comes_back) meanwhile that it comes back as another.
+    pub(super) fn written<T: 'static, R>(write: impl FnOnce() -> R) -> (R, Self) {
+        let (written, said) = said::hear(TypeId::of::<T>(), write);
+        (written, said.map_or(Self::of::<T>(), Self))
+    }
+
+    /// While a value of type `T` is written: it comes back as a `U`.
+    pub(super) fn comes_back<T: 'static, U: 'static>() {
+        said::say(TypeId::of::<T>(), Self::of::<U>().0);
     }
 
     /// For people: the compiler's name of the type, or `bytes`.

@@ -13,7 +13,7 @@
 //! Blocks on the lot's lock, under which nobody else's code runs.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs` (L1).
+//! `loom-tests/objects.rs`, `loom-tests/objects_promise.rs` (L1).
 
 use core::task::{Poll, Waker};
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! Parts of the object store by themselves, and tiny stores, for the models in `loom-tests/`.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs`, `loom-tests/objects_parts.rs`.
+//! `loom-tests/objects.rs`, `loom-tests/objects_promise.rs`, `loom-tests/objects_parts.rs`.
 
 use core::fmt;
 use core::task::Waker;
@@ -126,7 +126,7 @@ impl Lone {
     /// Under the lock; whether somebody waits.
     pub fn settle(&self, bytes: Bytes) -> bool {
         let (result, kind) = (Ok(bytes), StoredType::BYTES);
-        self.0.settle(Outcome { result, kind })
+        self.0.settle(Outcome { result, kind }, 0)
     }
 
     /// Without the lock: its bytes, if it is ready and not deleted.

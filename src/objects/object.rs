@@ -82,7 +82,7 @@ impl Object {
     }
 
     /// Ends the wait; under the lock of its shard, of a pending object. Whether somebody waits.
-    pub(super) fn settle(&self, outcome: Outcome) -> bool {
+    pub(super) fn settle(&self, outcome: Outcome, now: u32) -> bool {
         assert_eq!(self.word.look().phase(), Phase::Pending);
         let phase = match outcome.result {
             Ok(_) => Phase::Ready,
@@ -90,6 +90,7 @@ impl Object {
         };
         // SAFETY: S1: it is pending, so nobody looks (O4), and the lock keeps others from this.
         unsafe { self.outcome.fill(outcome) };
+        self.stamp(now);
         self.word.settle(phase)
     }
 
@@ -104,7 +105,7 @@ impl Object {
         Some(unsafe { self.outcome.get() })
     }
 
-    /// A reader was here.
+    /// A reader was here, or whoever made it.
     #[inline]
     pub(super) fn stamp(&self, now: u32) {
         // Relaxed, both: a figure, which need not be written twice in a tick.

@@ -1,7 +1,7 @@
 //! An object whose size nobody knows yet.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs`; `tests/objects.rs`.
+//! `loom-tests/objects_promise.rs`; `tests/objects.rs`.
 
 use core::fmt;
 use std::error::Error;
@@ -75,9 +75,9 @@ impl Promise {
     /// [failed](Self::fail).
     pub fn fulfil_with<T: Serialize + 'static>(self, value: T) -> Result<ObjectId, ObjectError> {
         match encode(value, &Postcard) {
-            Ok(bytes) => {
+            Ok((bytes, stored)) => {
                 let more = self.more(bytes.len());
-                Ok(self.end(bytes, StoredType::of::<T>(), more)?)
+                Ok(self.end(bytes, stored, more)?)
             }
             Err(error) => {
                 self.fail(error.clone());
@@ -112,8 +112,8 @@ impl Promise {
         self,
         value: T,
     ) -> Result<ObjectId, ObjectError> {
-        let bytes = match encode(value, &Postcard) {
-            Ok(bytes) => bytes,
+        let (bytes, stored) = match encode(value, &Postcard) {
+            Ok(encoded) => encoded,
             Err(error) => {
                 self.fail(error.clone());
                 return Err(error);
@@ -121,7 +121,7 @@ impl Promise {
         };
         let inner = Arc::clone(&self.inner);
         let more = Waiting::new(&inner, &[]).acquire_more(bytes.len()).await;
-        Ok(self.end(bytes, StoredType::of::<T>(), more)?)
+        Ok(self.end(bytes, stored, more)?)
     }
 
     /// There is no object, for this reason.

@@ -14,6 +14,7 @@ use super::awaiting::Awaiting;
 use super::codec::{Postcard, decode};
 use super::error::ObjectError;
 use super::inner::Inner;
+use super::kind::StoredType;
 use super::lot::Answer;
 use super::op::Op;
 use super::pins::PinGuard;
@@ -30,7 +31,25 @@ use crate::sync::park::{block_on, block_on_until};
 /// [`collect_unreferenced`](super::InMemoryStoreBuilder::collect_unreferenced) the object goes with the
 /// last one. It does not keep the store: when that is dropped, it answers [`ObjectError::Closed`].
 ///
-/// Serialized, it is its id, and counts no more; an [`UnboundRef`] comes out.
+/// Serialized, it is its id, and counts no more; an [`UnboundRef`] comes out. So one that is put by
+/// itself is stored as an `UnboundRef<T>`. A value that has one inside comes out as another type than
+/// went in: let it have [`unbound`](Self::unbound) ones from the start.
+///
+/// ```
+/// use mapless::{InMemoryStore, ObjectRef, UnboundRef};
+///
+/// let store = InMemoryStore::new(1 << 20);
+/// let text: ObjectRef<String> = store.reference(store.put("a text".to_string())?)?;
+///
+/// let id = store.put(text.clone())?;
+/// let sent: UnboundRef<String> = store.get(id)?;
+/// assert_eq!(sent.bind(&store)?.get_blocking()?, "a text");
+///
+/// let id = store.put(vec![(1, text.unbound())])?;
+/// let sent: Vec<(i32, UnboundRef<String>)> = store.get(id)?;
+/// assert_eq!(sent[0].1.bind(&store)?.get_blocking()?, "a text");
+/// # Ok::<(), mapless::ObjectError>(())
+/// ```
 pub struct ObjectRef<T> {
     handle: Arc<Handle>,
     value: Arc<SetOnce<Arc<T>>>,
@@ -142,8 +161,9 @@ impl<T> Clone for ObjectRef<T> {
     }
 }
 
-impl<T> Serialize for ObjectRef<T> {
+impl<T: 'static> Serialize for ObjectRef<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        StoredType::comes_back::<Self, UnboundRef<T>>();
         self.id().get().serialize(serializer)
     }
 }

@@ -33,9 +33,9 @@ pub struct ObjectStats {
     /// Of `used_bytes`, what left the store and is not freed: somebody has its `Bytes`, or reads it; or
     /// it waits to be freed with others, which is done before anything is refused.
     pub retained_bytes: u64,
-    /// Reads that found their object ready.
+    /// Reads that found their object ready, at once or when they had waited.
     pub hits: u64,
-    /// Reads that did not; of those that then waited, each look.
+    /// Reads that did not, those that gave up waiting among them.
     pub misses: u64,
     /// Objects that got their bytes.
     pub puts: u64,
@@ -140,7 +140,7 @@ pub struct Metadata {
     pub stored: StoredType,
     /// When its id was given out, since the store was made; to within 10 ms and the clock's step.
     pub created_at: Duration,
-    /// When it was last read, or put.
+    /// When it was last read; before that, when it was put, sealed or fulfilled, or failed.
     pub last_accessed: Duration,
     /// How many pins it has.
     pub pins: u64,

@@ -161,7 +161,8 @@ impl InMemoryStore {
         value: T,
         codec: &impl Codec,
     ) -> Result<ObjectId, ObjectError> {
-        Ok(self.put_stored(encode(value, codec)?, StoredType::of::<T>())?)
+        let (bytes, stored) = encode(value, codec)?;
+        Ok(self.put_stored(bytes, stored)?)
     }
 
     /// As [`put_bytes`](Self::put_bytes), and waits for room so long.

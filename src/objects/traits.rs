@@ -100,8 +100,8 @@ pub trait ObjectStoreExt: ObjectStore {
         codec: &impl Codec,
     ) -> Op<'_, Result<ObjectId, ObjectError>> {
         match encode(value, codec) {
-            Ok(bytes) => {
-                let put = self.put_stored(bytes, StoredType::of::<T>());
+            Ok((bytes, stored)) => {
+                let put = self.put_stored(bytes, stored);
                 put.map(|result| result.map_err(ObjectError::from))
             }
             Err(error) => Op::ready(Err(error)),

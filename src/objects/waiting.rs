@@ -1,7 +1,7 @@
 //! Waiting for room, in the order in which one came.
 //!
 //! # Checked by
-//! `loom-tests/objects.rs`; `tests/objects.rs`.
+//! `loom-tests/objects.rs`, `loom-tests/objects_promise.rs`; `tests/objects.rs`.
 
 use core::fmt;
 use core::future::Future;

@@ -12,6 +12,7 @@
 //! park     block_on                 a thread that waits for a future
 //! waits    Waiting                  who waits for whom, so that nobody waits for itself
 //! telling  Telling                  listeners inside of listeners
+//! said     hear, say                a word past code that knows of neither
 //! hint     prefetch                 a word to the processor
 //! epoch    Domain, Guard, Limbo     who may still be looking, and what waits for them
 //! ```
@@ -37,6 +38,8 @@ pub(crate) mod lock;
 pub(crate) mod numbers;
 #[cfg(feature = "cache")]
 pub(crate) mod park;
+#[cfg(feature = "store")]
+pub(crate) mod said;
 #[cfg(feature = "cache")]
 pub(crate) mod stripes;
 #[cfg(feature = "cache")]
