@@ -92,7 +92,7 @@ fn end_in_line(world: World) {
 
 #[test]
 fn delete_against_a_waiting_fulfil() {
-    explore("objects: delete/fulfil in line", Some(4), 35000, || {
+    explore("objects: delete/fulfil in line", Some(3), 35000, || {
         let (world, promise, kept) = with_a_promise();
         let id = promise.id();
         let mut waits = world.store.get_async(id);
@@ -108,6 +108,21 @@ fn delete_against_a_waiting_fulfil() {
             other => panic!("M7: {other:?}"),
         }
         drop(waits);
+        end_in_line(world);
+    });
+}
+
+/// Nobody ever gives room back, and who waits for it is told that he need not.
+#[test]
+fn delete_against_a_fulfil_that_waits_for_ever() {
+    explore("objects: delete/fulfil without room", Some(3), 1000, || {
+        let (world, promise, kept) = with_a_promise();
+        let id = promise.id();
+        let other = world.spawn(|world| fulfil_waiting(world, promise));
+        world.store.delete(id).expect("M7");
+        let fulfilled = other.join().unwrap();
+        assert!(matches!(fulfilled, Err(ObjectError::Deleted(_))), "M7");
+        drop(kept);
         end_in_line(world);
     });
 }

@@ -524,6 +524,7 @@ impl Inner {
     /// Deletes an object; who waits for it is told this.
     fn delete_as(&self, id: ObjectId, answer: ObjectError) -> Result<(), ObjectError> {
         let _visit = self.visit();
+        let mut was_pending = false;
         let awaited = self.tend(id, |object, seen| {
             if seen.is_deleted() {
                 return (Fate::STAYS, Told::Refused(ObjectError::Deleted(id)));
@@ -542,11 +543,16 @@ impl Inner {
                 leaves: true,
                 ..Fate::STAYS
             };
-            let awaited = seen.phase() == Phase::Pending && seen.is_awaited();
+            was_pending = seen.phase() == Phase::Pending;
+            let awaited = was_pending && seen.is_awaited();
             (fate, if awaited { Told::Awaited } else { Told::Done })
         })?;
         if awaited {
             self.lot.tell(id, &Err(answer));
+        }
+        if was_pending {
+            // A promise of it may wait for room.
+            self.room.wake_all();
         }
         Ok(())
     }

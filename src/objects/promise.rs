@@ -86,7 +86,7 @@ impl Promise {
         }
     }
 
-    /// As [`fulfil`](Self::fulfil), and waits for room.
+    /// As [`fulfil`](Self::fulfil), and waits for room, as long as the object is not deleted.
     ///
     /// # Cancellation
     /// Dropped before its end, it abandons the object.
@@ -96,7 +96,9 @@ impl Promise {
     /// [`read`](super::InMemoryStore::read).
     pub async fn fulfil_async(self, bytes: Bytes) -> Result<ObjectId, PutError> {
         let inner = Arc::clone(&self.inner);
-        let more = Waiting::new(&inner, &[]).acquire_more(bytes.len()).await;
+        let more = Waiting::new(&inner, &[])
+            .acquire_more(self.id, bytes.len())
+            .await;
         self.end(bytes, StoredType::BYTES, more)
     }
 
@@ -120,7 +122,9 @@ impl Promise {
             }
         };
         let inner = Arc::clone(&self.inner);
-        let more = Waiting::new(&inner, &[]).acquire_more(bytes.len()).await;
+        let more = Waiting::new(&inner, &[])
+            .acquire_more(self.id, bytes.len())
+            .await;
         Ok(self.end(bytes, stored, more)?)
     }
 

@@ -50,6 +50,16 @@ impl Inner {
         let all = sum.and_then(|sum| sum.checked_add(overhead));
         Ok(self.need(all.unwrap_or(usize::MAX))? - if lens.is_empty() { OVERHEAD } else { 0 })
     }
+
+    /// Whether an object is still to come. Others than the front of the line visit meanwhile.
+    fn is_pending(&self, id: ObjectId) -> bool {
+        let guard = self.cache.pin();
+        let object = self.cache.peek_in(&id, &guard);
+        object.is_some_and(|object| {
+            let seen = object.word.look();
+            seen.phase() == Phase::Pending && !seen.is_deleted()
+        })
+    }
 }
 
 impl<'a> Waiting<'a> {
@@ -61,6 +71,7 @@ impl<'a> Waiting<'a> {
         Acquire {
             waiting: self,
             need,
+            pending: None,
             number: None,
         }
     }
@@ -199,10 +210,16 @@ impl<'a> Waiting<'a> {
         self.acquire_for(need, enter).await
     }
 
-    /// More room, for an object whose id there is already.
-    pub(super) async fn acquire_more(self, len: usize) -> Result<Ticket, ObjectError> {
+    /// More room for an object that is pending, as long as it is.
+    pub(super) async fn acquire_more(
+        self,
+        id: ObjectId,
+        len: usize,
+    ) -> Result<Ticket, ObjectError> {
         let need = self.inner.need(len)? - OVERHEAD;
-        self.acquire(need).await
+        let mut more = self.acquire(need);
+        more.pending = Some(id);
+        more.await
     }
 }
 
@@ -222,6 +239,8 @@ impl fmt::Debug for Waiting<'_> {
 struct Acquire<'a> {
     waiting: Waiting<'a>,
     need: u64,
+    /// For what it is more, which nobody needs once that is deleted.
+    pending: Option<ObjectId>,
     /// In the line.
     number: Option<u64>,
 }
@@ -263,9 +282,16 @@ impl Future for Acquire<'_> {
         }
         let number = self.number.expect("it stands in line");
         let is_front = inner.room.stand(number, context.waker())?;
-        // Again: whoever closed it meanwhile may have woken all that stood by then.
+        // Again: whoever closed it, or deleted the object, may have woken all that stood by then.
         if inner.is_closed() {
             return Poll::Ready(Err(ObjectError::Closed));
+        }
+        if let Some(id) = self.pending {
+            // The front, who would be woken by it, is nobody whom our guard keeps from room.
+            let _visit = (!is_front).then(|| inner.visit());
+            if !inner.is_pending(id) {
+                return Poll::Ready(Err(inner.ended(id)));
+            }
         }
         if !is_front {
             return Poll::Pending;
