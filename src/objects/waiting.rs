@@ -21,6 +21,7 @@ use super::object::OVERHEAD;
 use super::promise::Promise;
 use super::room::{Asks, Ticket};
 use super::telemetry;
+use super::word::Phase;
 use crate::id::ObjectId;
 use crate::sync::park::block_on_until;
 
