@@ -27,10 +27,10 @@ use crate::sync::park::block_on_until;
 
 /// Objects in memory, within a limit that is never exceeded: `Bytes` in, `Bytes` out, no copy.
 ///
-/// What is held counts: the payloads of all objects, what the store keeps for each, what builders have
-/// reserved, and what left the store as long as somebody has it. An object comes in only with room
-/// for it; room is made by evicting what is neither pinned nor pending, as
-/// [`ClockCache`](crate::ClockCache) chooses.
+/// What is held counts: the payloads of all objects, what the store keeps for each, its index, what builders
+/// have reserved, and what left the store as long as somebody has it. An object comes in only with room
+/// for it. Room is made by evicting what is neither pinned nor pending, what came or was read long ago
+/// first: a CLOCK (Corbató, 1968) that counts three reads, in each shard.
 ///
 /// ```
 /// use bytes::Bytes;
