@@ -62,6 +62,8 @@ pub(super) struct Engine<K, V> {
     pub(super) owner: Option<Arc<dyn Owner<V>>>,
     /// How often `shed` was called, so that it does not always begin with the same shard.
     pub(super) sheds: Gauge,
+    /// So many compactions are left out from now on.
+    pub(super) rest: Gauge,
     pub(super) counters: Counters,
     pub(super) times: Option<Times<K, V>>,
     capacity: AtomicU64,
@@ -135,6 +137,7 @@ impl<K, V> Engine<K, V> {
             evicts_refused: parts.evicts_refused,
             owner: parts.owner,
             sheds: Gauge::default(),
+            rest: Gauge::default(),
             counters: Counters::new(),
             times,
             capacity: AtomicU64::new(parts.capacity),

@@ -50,6 +50,8 @@ pub(crate) trait Owner<V>: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoPlace(pub(crate) u64);
 
+/// After a compaction that gained nothing so many are left out: each looks at all entries.
+const REST: u64 = 32;
 /// A chunk is sparse if no more than such a part of it is taken.
 const SPARSE: usize = 8;
 
@@ -174,7 +176,7 @@ where
     }
 
     /// Evicts those that keep sparse parts of the index, where these cost more than what is in them;
-    /// what both come to.
+    /// what both come to. Looks at all entries, but not again soon if that came to nothing.
     pub(crate) fn compact(&self) -> u64 {
         self.inner.engine.compact()
     }
@@ -213,11 +215,19 @@ impl<K, V> Engine<K, V> {
     }
 
     fn compact(&self) -> u64 {
+        let rest = self.rest.get();
+        if rest > 0 {
+            self.rest.set(rest - 1);
+            return 0;
+        }
         let (place, mut gained) = (self.place(), 0);
         for shard in &self.shards {
             let mut writer = self.open(shard);
             gained += writer.compact(place);
             writer.close();
+        }
+        if gained == 0 {
+            self.rest.set(REST);
         }
         gained
     }
@@ -247,11 +257,11 @@ impl<K, V> Engine<K, V> {
 impl<K, V> Writer<'_, K, V> {
     /// Sees to it that a place can be taken.
     fn see_to_place(&mut self, paid: &mut u64) -> Result<(), NoPlace> {
-        let next = self.shard.slab.next_len() as u64;
         let owner = self.engine.owner.as_ref();
         if self.core.places.any() || owner.is_none() {
             return Ok(());
         }
+        let next = self.shard.slab.next_len() as u64;
         // A shard's first chunk is the owner's to have paid for.
         let is_first = self.core.places.there() == 0;
         let cost = if is_first {
