@@ -90,7 +90,7 @@ impl Hold {
 
 impl Book {
     /// There are no more than so many entries by now.
-    #[cfg(feature = "store")]
+    #[cfg_attr(not(feature = "store"), allow(dead_code))] // for owners
     pub(super) fn shrink_to(&mut self, entries: usize) {
         self.weights.truncate(entries);
         self.weights.shrink_to_fit();

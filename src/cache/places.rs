@@ -155,25 +155,25 @@ impl Places {
     }
 
     /// How many entries there are.
-    #[cfg(feature = "store")]
+    #[cfg_attr(not(feature = "store"), allow(dead_code))] // for owners
     pub(super) fn there(&self) -> usize {
         self.there
     }
 
     /// How many of them are empty.
-    #[cfg(feature = "store")]
+    #[cfg_attr(not(feature = "store"), allow(dead_code))] // for owners
     pub(super) fn empty(&self) -> usize {
         self.empty
     }
 
     /// How many lie in chunks of which none is taken, but for the first chunk.
-    #[cfg(feature = "store")]
+    #[cfg_attr(not(feature = "store"), allow(dead_code))] // for owners
     pub(super) fn hollow(&self) -> usize {
         self.hollow
     }
 
     /// The chunks but the first of which so small a part is taken, but some.
-    #[cfg(feature = "store")]
+    #[cfg_attr(not(feature = "store"), allow(dead_code))] // for owners
     pub(super) fn sparse(&self, part: usize) -> impl Iterator<Item = usize> + '_ {
         let taken = |at: &usize| self.chunks[*at].taken as usize;
         let all = 1..self.chunks.len();
@@ -184,7 +184,7 @@ impl Places {
     ///
     /// # Safety
     /// S1: as in `take`. S2: nobody looks at entries that were given back.
-    #[cfg(feature = "store")]
+    #[cfg_attr(not(feature = "store"), allow(dead_code))] // for owners
     pub(super) unsafe fn free_hollow<K, V>(&mut self, slab: &Slab<K, V>) -> usize {
         let mut freed = 0;
         for at in 1..self.chunks.len() {

@@ -472,7 +472,7 @@ impl<'a, K: Eq, V> Writer<'a, K, V> {
     }
 
     /// Where a new word goes, unless all that stand there are held.
-    #[cfg(feature = "store")]
+    #[cfg_attr(not(feature = "store"), allow(dead_code))] // for owners
     pub(super) fn free_spot_for(&mut self, fingerprint: u32) -> Option<Spot> {
         self.spot_for(fingerprint, None).ok()
     }

@@ -29,9 +29,7 @@
 
 use core::ops::Range;
 
-#[cfg(feature = "store")]
-use super::chunks;
-use super::chunks::Chunks;
+use super::chunks::{self, Chunks};
 use super::policy::Links;
 use crate::sync::atomic::{AtomicU8, Ordering::*};
 use crate::sync::cell::{Locked, Slot};
@@ -131,7 +129,7 @@ impl<K, V> Slab<K, V> {
     }
 
     /// How many entries the chunk has that `grow` would make.
-    #[cfg(feature = "store")]
+    #[cfg_attr(not(feature = "store"), allow(dead_code))] // for owners
     pub(super) fn next_len(&self) -> usize {
         self.nodes.next().map_or(0, chunks::len_of)
     }
@@ -141,7 +139,7 @@ impl<K, V> Slab<K, V> {
     /// # Safety
     /// S1: it is there, and all of its entries are empty. S2: nobody has the number of one, or ever
     /// looks at one that he had.
-    #[cfg(feature = "store")]
+    #[cfg_attr(not(feature = "store"), allow(dead_code))] // for owners
     pub(super) unsafe fn free(&self, chunk: usize) {
         // SAFETY: S1 by S1 and S2; a node drops nothing of the pair that was in it.
         unsafe { self.nodes.free(chunk) };

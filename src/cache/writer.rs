@@ -137,7 +137,6 @@ impl<'a, K, V> Writer<'a, K, V> {
         gauges.firm.set(self.core.held - self.core.making);
         let retained = u64::try_from(self.core.retained);
         gauges.retained.set(retained.unwrap_or(u64::MAX));
-        #[cfg(feature = "store")]
         if self.engine.owner.is_some() {
             gauges.empty.set(self.core.places.empty() as u64);
             gauges.hollow.set(self.core.places.hollow() as u64);
