@@ -23,7 +23,7 @@ use mapless_loom_tests::explore;
 /// There is no time here.
 const LONG: Duration = Duration::from_secs(1);
 /// What an object without bytes costs.
-const OBJECT: u64 = 80;
+const OBJECT: u64 = 96;
 /// The places of the first chunk, which cost nothing.
 const FIRST: u64 = 4;
 

@@ -171,7 +171,7 @@ fn pinned_tiny_objects_keep_within_the_limit() {
             };
             assert!(matches!(full, ObjectError::Full(_)), "{full}");
             let many = pinned.len() as u64;
-            assert!(many * 240 > limit - (128 << 10), "{many} in {limit}");
+            assert!(many * 256 > limit - (128 << 10), "{many} in {limit}");
             for id in pinned.drain(..) {
                 store.unpin(id).expect("it is pinned once");
             }
@@ -232,4 +232,122 @@ fn many_threads_of_all_sizes() {
             }
         });
     });
+}
+
+#[test]
+fn errors_that_are_referred_to_keep_within_the_limit() {
+    let _turn = turn();
+    for limit in LIMITS {
+        let mut kept = Vec::with_capacity(limit as usize / 128);
+        peak(limit, |store| {
+            while let Ok(promise) = store.promise() {
+                // References are the caller's.
+                let referred = memory::uncounted(|| promise.reference::<u64>());
+                kept.push(referred.expect("it is pending"));
+            }
+            assert!(kept.len() as u64 * 256 > limit - (128 << 10));
+            memory::uncounted(|| kept.clear());
+        });
+    }
+}
+
+/// Some of what was put stays, the rest goes: no store is so full that its index has no place for it.
+#[test]
+fn what_stays_of_many_leaves_places_for_others() {
+    let _turn = turn();
+    for step in [5, 13, 34] {
+        for _ in 0..6 {
+            let store = InMemoryStore::new(8 * MIB);
+            for n in 0..200_000 {
+                let Ok(id) = create(&store, 0) else {
+                    break;
+                };
+                if n % step == 0 {
+                    store.pin(id).expect("it is there");
+                } else {
+                    store.delete(id).expect("it is there");
+                }
+                let stats = store.stats();
+                let is_full = stats.used_bytes + stats.index_bytes > stats.limit / 2;
+                if is_full {
+                    assert_eq!(stats.evicted, 0, "{stats}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_place_more_than_there_is_room_for() {
+    let _turn = turn();
+    for loose in [1, 100] {
+        for more in 0..10 {
+            let store = InMemoryStore::new(MIB + more * 1000);
+            let mut pinned = Vec::new();
+            while let Ok(id) = create(&store, 0) {
+                store.pin(id).expect("it is there");
+                pinned.push(id);
+            }
+            for id in pinned.iter().rev().take(loose) {
+                store.unpin(*id).expect("it is pinned");
+            }
+            for _ in 0..2 * loose {
+                create(&store, 0).expect("one of those that may go does");
+            }
+        }
+    }
+}
+
+#[test]
+fn many_at_once_that_never_fit() {
+    let _turn = turn();
+    let store = InMemoryStore::new(MIB);
+    let kept: Vec<ObjectId> = (0..8).map(|_| create(&store, 10).unwrap()).collect();
+    for many in [4600, 4800, 5000, 6000, 100_000] {
+        let sizes = vec![0; many];
+        let soon = Duration::from_millis(50);
+        let waited = store.holding(&[]).create_many_timeout(&sizes, soon);
+        let error = waited.expect_err("they do not fit");
+        let is_told = matches!(error, ObjectError::TooLarge { .. } | ObjectError::Full(_));
+        assert!(is_told, "{many}: {error}");
+    }
+    let error = store
+        .create_many(&vec![0; 6000])
+        .expect_err("they do not fit");
+    assert!(matches!(error, ObjectError::TooLarge { .. }), "{error}");
+    let store = InMemoryStore::new(MIB);
+    assert!(store.create_many(&[]).expect("nothing fits").is_empty());
+    drop(kept);
+}
+
+/// What they hold of the index counts too.
+#[test]
+fn builders_that_are_named_and_what_is_left() {
+    let _turn = turn();
+    let store = InMemoryStore::new(MIB);
+    let builders = store.create_many(&[0; 5]).unwrap();
+    let named: Vec<_> = builders.iter().collect();
+    let len = store.stats().limit as usize - 6 * 96 - 16;
+    let waited = store
+        .holding(&named)
+        .create_timeout(len, Duration::from_secs(60));
+    let error = waited.expect_err("all room is held by who waits");
+    assert!(matches!(error, ObjectError::WouldDeadlock), "{error}");
+}
+
+#[test]
+fn what_does_not_count_is_freed_all_the_same() {
+    let _turn = turn();
+    let limit = 8 * MIB;
+    let run = || {
+        let store = InMemoryStore::builder(limit).count_retained(false).build();
+        let store = store.expect("it is large enough");
+        for _ in 0..4000 {
+            let id = create(&store, 60_000).expect("nothing else is there");
+            store.delete(id).expect("it is there");
+        }
+    };
+    let (_, peak) = memory::peak(run);
+    assert!(peak as u64 <= limit / 4, "{peak}");
 }

@@ -589,7 +589,7 @@ fn pins_and_guards_in_every_order() {
             (0, 0),
             "{order}: {stats}"
         );
-        assert_eq!(stats.retained_bytes, 1_080);
+        assert_eq!(stats.retained_bytes, 1_096);
         drop(bytes);
         store.clear();
         assert_eq!(store.stats().used_bytes, 0);
@@ -671,4 +671,41 @@ fn a_reader_that_moves_from_a_task_that_had_the_promise() {
         let _ = poll_with(Pin::new(&mut get), Waker::noop());
         assert!(block_on(get).is_err());
     });
+}
+
+/// Bytes that are put again are in one another; they go without a call in a call for each.
+#[test]
+fn bytes_that_were_handed_on_many_times() {
+    let store = InMemoryStore::new(64 << 20);
+    let mut id = store.put_bytes(Bytes::from_static(b"it")).unwrap();
+    for _ in 0..100_000 {
+        let bytes = store.get_raw(id).unwrap();
+        store.delete(id).unwrap();
+        id = store.put_bytes(bytes).unwrap();
+    }
+    assert_eq!(store.get_raw(id).unwrap(), "it");
+    store.clear();
+    assert_eq!(store.stats().used_bytes, 0);
+}
+
+#[test]
+fn a_copy_is_never_deleted_while_it_is_made() {
+    let store = InMemoryStore::new(1 << 20);
+    std::thread::scope(|scope| {
+        let puts = scope.spawn(|| {
+            for _ in 0..20_000 {
+                store.put_slice(b"it").expect("there is room");
+            }
+        });
+        while !puts.is_finished() {
+            store.clear();
+        }
+    });
+}
+
+#[test]
+fn a_refusal_does_not_print_its_bytes() {
+    let store = InMemoryStore::new(1 << 20);
+    let refused = store.put_bytes(vec![7; 2 << 20].into()).unwrap_err();
+    assert!(format!("{refused:?}").len() < 200);
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mapless::{InMemoryStore, ObjectError, ObjectId};
 
 /// What the store keeps for an object beside its bytes.
-pub(crate) const OVERHEAD: u64 = 80;
+pub(crate) const OVERHEAD: u64 = 96;
 
 /// What an object may come to; a set of them is a sum.
 pub(crate) const READY: u8 = 1;

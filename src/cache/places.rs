@@ -26,6 +26,7 @@ struct Chunk {
     free: u32,
     /// `GONE` where it was freed.
     taken: u32,
+    held: u32,
 }
 
 const GONE: u32 = u32::MAX;
@@ -39,8 +40,10 @@ pub(super) struct Places {
     there: usize,
     /// .. how many of them are empty, ..
     empty: usize,
-    /// .. and how many lie in chunks of which none is taken, but for the first chunk.
+    /// .. how many lie in chunks of which none is taken, but for the first chunk, ..
     hollow: usize,
+    /// .. and how many in the first chunk, and in others where one is held.
+    fixed: usize,
 }
 
 impl Places {
@@ -133,6 +136,7 @@ impl Places {
         let empty = Chunk {
             free: NONE,
             taken: 0,
+            held: 0,
         };
         match self.chunks.get_mut(at) {
             Some(chunk) => *chunk = empty,
@@ -140,13 +144,41 @@ impl Places {
         }
         self.there += made.len();
         self.empty += made.len();
-        self.hollow += if at > 0 { made.len() } else { 0 };
+        if at > 0 {
+            self.hollow += made.len();
+        } else {
+            self.fixed += made.len();
+        }
         for entry in made.rev() {
             // SAFETY: S1; it was just made, and nobody else knows of it.
             unsafe { self.push(slab, entry) };
         }
         self.show(at);
         Some(())
+    }
+
+    /// An entry is held from now on.
+    pub(super) fn hold(&mut self, entry: u32) {
+        let at = chunks::chunk_of(entry);
+        self.chunks[at].held += 1;
+        if at > 0 && self.chunks[at].held == 1 {
+            self.fixed += chunks::len_of(at);
+        }
+    }
+
+    /// An entry is held no more.
+    pub(super) fn release(&mut self, entry: u32) {
+        let at = chunks::chunk_of(entry);
+        self.chunks[at].held -= 1;
+        if at > 0 && self.chunks[at].held == 0 {
+            self.fixed -= chunks::len_of(at);
+        }
+    }
+
+    /// How many entries are neither in the first chunk, nor in one where an entry is held.
+    #[cfg_attr(not(feature = "store"), allow(dead_code))] // for owners
+    pub(super) fn movable(&self) -> usize {
+        self.there - self.fixed
     }
 
     /// How many entries there are, up to the last of the highest chunk.
@@ -189,8 +221,11 @@ impl Places {
         let mut freed = 0;
         for at in 1..self.chunks.len() {
             if self.chunks[at].taken == 0 {
-                let (free, taken) = (NONE, GONE);
-                self.chunks[at] = Chunk { free, taken };
+                self.chunks[at] = Chunk {
+                    free: NONE,
+                    taken: GONE,
+                    held: 0,
+                };
                 self.show(at);
                 // SAFETY: S1 and S2: it is there, and none of its entries is taken (L1).
                 unsafe { slab.free(at) };

@@ -126,7 +126,6 @@ impl Policy {
     #[allow(dead_code)] // for caches with owners
     pub(crate) fn plain(capacity: u64) -> Self {
         Self {
-            ghosts: Ghosts::new([0; 2]),
             is_plain: true,
             ..Self::new(capacity)
         }
@@ -347,6 +346,9 @@ impl Policy {
     }
 
     fn remember(&mut self, entries: &impl Entries, ghost: Ghost, e: u32, residents: u32) {
+        if self.is_plain {
+            return;
+        }
         let (fingerprint, weight) = (entries.fingerprint(e), entries.weight(e));
         self.ghosts.push(ghost, fingerprint, weight, residents);
     }

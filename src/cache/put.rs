@@ -471,10 +471,17 @@ impl<'a, K: Eq, V> Writer<'a, K, V> {
         self.make_space_in_window(fingerprint)
     }
 
-    /// Where a new word goes, unless all that stand there are held.
+    /// Where a new word goes, in a table that is widened until there is a place: an owner's entries leave
+    /// when he says so.
     #[cfg_attr(not(feature = "store"), allow(dead_code))] // for owners
-    pub(super) fn free_spot_for(&mut self, fingerprint: u32) -> Option<Spot> {
-        self.spot_for(fingerprint, None).ok()
+    pub(super) fn free_spot_for(&mut self, fingerprint: u32) -> Spot {
+        self.grow_table_for(self.core.len + 1);
+        loop {
+            if let Some(spot) = self.table().free_spot(fingerprint) {
+                return spot;
+            }
+            self.resize_table(self.table().places());
+        }
     }
 
     /// A window is full: a wider table spreads it, or else what stands in it is evicted.

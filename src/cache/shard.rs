@@ -70,8 +70,8 @@ pub(super) struct Gauges {
     pub(super) empty: Gauge,
     /// How many of them lie in chunks that can be freed.
     pub(super) hollow: Gauge,
-    /// How many entries are held.
-    pub(super) holds: Gauge,
+    /// How many entries lie in chunks where none is held, but for the first chunk.
+    pub(super) movable: Gauge,
 }
 
 /// A filled entry that a reader found, for as long as its guard lives.

@@ -50,6 +50,8 @@ pub(crate) trait Owner<V>: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoPlace(pub(crate) u64);
 
+/// A shard's first chunk has so many places.
+pub(crate) const FIRST: u64 = chunks::len_of(0) as u64;
 /// After a compaction that gained nothing so many are left out: each looks at all entries.
 const REST: u64 = 32;
 /// A chunk is sparse if no more than such a part of it is taken.
@@ -165,9 +167,18 @@ where
         self.inner.engine.sum(|shard| shard.gauges.empty.get())
     }
 
-    /// How many entries are held.
-    pub(crate) fn held_places(&self) -> u64 {
-        self.inner.engine.sum(|shard| shard.gauges.holds.get())
+    /// How many places of the index lie where no entry is held, so that they could be freed.
+    pub(crate) fn movable_places(&self) -> u64 {
+        self.inner.engine.sum(|shard| shard.gauges.movable.get())
+    }
+
+    /// Evicts one entry of the shard where this key would be; how many there were.
+    pub(crate) fn shed_beside(&self, key: &K) -> usize {
+        let (hashed, engine) = (self.hash(key), &self.inner.engine);
+        let mut writer = engine.open(engine.shard(hashed));
+        let evicted = writer.evict(&mut Looks::new(), false);
+        writer.close();
+        usize::from(evicted.is_some())
     }
 
     /// Frees what the index has too much, but for each shard's first chunk.
@@ -341,8 +352,6 @@ impl<K: Eq, V> Writer<'_, K, V> {
     fn come(&mut self, fingerprint: u32, weight: u64, make: impl FnOnce() -> (K, V)) {
         self.find_credit(weight);
         let spot = self.free_spot_for(fingerprint);
-        let spot =
-            spot.expect("of 192 places nobody holds all, in a table of which a fifth is free");
         // SAFETY: S1: the slab of the shard that we have locked.
         let entry = unsafe { self.core.take_empty(self.shard) };
         let entry = entry.expect("a shard has numbers for more entries than memory has room for");

@@ -140,7 +140,7 @@ impl<'a, K, V> Writer<'a, K, V> {
         if self.engine.owner.is_some() {
             gauges.empty.set(self.core.places.empty() as u64);
             gauges.hollow.set(self.core.places.hollow() as u64);
-            gauges.holds.set(self.core.book.holds.len() as u64);
+            gauges.movable.set(self.core.places.movable() as u64);
         }
     }
 
@@ -384,6 +384,7 @@ impl<'a, K, V> Writer<'a, K, V> {
         let core = &mut *self.core;
         let hold = core.book.holds.entry(entry).or_insert_with(|| {
             core.held += weight;
+            core.places.hold(entry);
             Hold::NONE
         });
         hold.count += 1;
@@ -400,6 +401,7 @@ impl<'a, K, V> Writer<'a, K, V> {
             return;
         }
         let hold = holds.remove(&entry).expect("it is held");
+        self.core.places.release(entry);
         self.core.held -= self.core.book.weight(entry);
         if hold.removed {
             self.depart(entry);

@@ -165,13 +165,23 @@ impl From<Overrun> for ObjectError {
 }
 
 /// Bytes that were not taken, and why.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct PutError {
     /// As they came.
     pub bytes: Bytes,
     /// Why they were not taken.
     pub reason: ObjectError,
+}
+
+/// The bytes by their number: there may be many.
+impl fmt::Debug for PutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutError")
+            .field("len", &self.bytes.len())
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Display for PutError {

@@ -22,19 +22,19 @@
 
 use std::sync::Arc;
 
+use ahash::RandomState;
 use bytes::Bytes;
 
-use super::error::{Full, ObjectError, PutError};
+use super::error::ObjectError;
 use super::figures::Figures;
-use super::ids::Ids;
 use super::kind::StoredType;
 use super::lot::{Answer, Lot};
-use super::object::{Failure, OVERHEAD, Object, Outcome, with_room};
+use super::object::{Failure, OVERHEAD, Object, Outcome};
 use super::options::Options;
-use super::room::{Asks, Room, Ticket};
+use super::room::{Asks, Places, Room, Ticket};
 use super::word::{Phase, Seen, Word};
 pub(super) use crate::cache::TICK;
-use crate::cache::tend::{Fate, Hold, NoPlace, Owner, Sought};
+use crate::cache::tend::{FIRST, Fate, Hold, Owner, Sought};
 use crate::cache::tick::Moment;
 use crate::cache::{Cause, Clock, ClockCache, CoarseClock};
 use crate::id::ObjectId;
@@ -43,14 +43,16 @@ use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use crate::sync::epoch::Guard;
 use crate::sync::hint::prefetch_at;
 
-/// So many ids are drawn at most for one object that finds no place in the index.
-const SHARDS: u32 = if SMALL { 2 } else { 64 };
+/// What left and does not count is freed where it is more than such a part of the limit.
+const UNCOUNTED: u64 = 64;
+/// A shard has so much of the limit, or more.
+const SHARE: u64 = 16 << 20;
 /// What weighs so much is freed as soon as it can be; the rest, by many at a time or for want of room.
 const LARGE: u64 = 64 << 10;
 
 /// One store.
 pub(super) struct Inner {
-    pub(super) cache: ClockCache<ObjectId, Object, Ids>,
+    pub(super) cache: ClockCache<ObjectId, Object>,
     pub(super) room: Arc<Room>,
     pub(super) lot: Lot,
     pub(super) figures: Arc<Figures>,
@@ -83,6 +85,15 @@ fn weigh(_: &ObjectId, object: &Object) -> u64 {
     object
         .outcome(object.word.look())
         .map_or(OVERHEAD, weight_of)
+}
+
+/// In each execution of a model the same.
+fn hasher() -> RandomState {
+    if SMALL {
+        RandomState::with_seeds(1, 2, 3, 4)
+    } else {
+        RandomState::new()
+    }
 }
 
 impl Owner<Object> for Keeper {
@@ -128,10 +139,7 @@ impl Drop for Visit<'_> {
 }
 
 /// Whether an object may be pinned: one that is ready, or pending.
-fn pinnable(id: ObjectId, object: &Object, seen: Seen) -> Result<(), ObjectError> {
-    if seen.is_deleted() {
-        return Err(ObjectError::Deleted(id));
-    }
+fn pinnable(object: &Object, seen: Seen) -> Result<(), ObjectError> {
     match object.outcome(seen) {
         Some(Outcome {
             result: Err(failure),
@@ -139,6 +147,19 @@ fn pinnable(id: ObjectId, object: &Object, seen: Seen) -> Result<(), ObjectError
         }) => Err(failure.error.clone()),
         _ => Ok(()),
     }
+}
+
+/// So many shards have limits of so much at least for each, as long as there are no more of them than
+/// processors could want: what leaves first is chosen in each shard by itself.
+fn shards_of(limit: u64) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = (16 * cores as u64).next_power_of_two();
+    let shards = if SMALL {
+        1
+    } else {
+        (limit / SHARE).clamp(1, most)
+    };
+    1 << shards.ilog2() // the greatest power of two that is no more
 }
 
 /// What a tended object came to.
@@ -151,7 +172,12 @@ enum Told {
 
 impl Inner {
     pub(super) fn new(limit: u64, options: Options) -> Self {
-        let room = Room::new(limit);
+        let shards = options.shards.unwrap_or_else(|| shards_of(limit));
+        let places = Places {
+            first: FIRST * shards as u64,
+            each: options.place,
+        };
+        let room = Room::new(limit, places);
         let figures = Arc::new(Figures::new());
         let keeper = Arc::new(Keeper {
             room: Arc::clone(&room),
@@ -162,12 +188,9 @@ impl Inner {
         let builder = ClockCache::builder()
             .max_capacity(limit.saturating_add(limit / 16).saturating_add(1))
             .weigher(weigh)
-            .hasher(Ids::new())
+            .hasher(hasher())
+            .shards(shards)
             .owner(keeper);
-        let builder = match options.shards {
-            Some(shards) => builder.shards(shards),
-            None => builder,
-        };
         let clock = CoarseClock::new();
         Self {
             cache: builder
@@ -198,7 +221,7 @@ impl Inner {
         ticks as u32
     }
 
-    fn draw_id(&self) -> ObjectId {
+    pub(super) fn draw_id(&self) -> ObjectId {
         // Relaxed: a number that nobody else has.
         let id = self.next.fetch_add(1, Relaxed);
         ObjectId::new(id).expect("there are fewer than 2^64 objects")
@@ -316,99 +339,7 @@ impl Inner {
         })
     }
 
-    // ---------------------------------------------------------------- objects come
-
-    /// An object in room that was made for it; what is more than that pays for its place in the index.
-    pub(super) fn put_in(
-        &self,
-        bytes: Bytes,
-        kind: StoredType,
-        mut ticket: Ticket,
-    ) -> Result<ObjectId, (Bytes, Full)> {
-        let len = bytes.len();
-        let own = ticket.split(OVERHEAD + len as u64);
-        let weight = own.tokens();
-        let mut parts = Some((bytes, own));
-        let entered = self.enter(weight, ticket, || {
-            let (bytes, own) = parts.take().expect("it is made once");
-            self.figures.comes(len);
-            Object::ready(self.take_in(bytes, own), kind, self.now())
-        });
-        entered.map_err(|full| {
-            let (bytes, _) = parts.take().expect("it was not made");
-            (bytes, full)
-        })
-    }
-
-    /// The bytes, with whoever gives the room back.
-    fn take_in(&self, bytes: Bytes, ticket: Ticket) -> Bytes {
-        if self.options.count_retained {
-            return with_room(bytes, ticket);
-        }
-        ticket.spend();
-        bytes
-    }
-
-    /// Has an object made under a new id, once there is a place for it in the index: an empty one, or
-    /// one that is paid for by this ticket, or by what can be evicted.
-    fn enter(
-        &self,
-        weight: u64,
-        mut paying: Ticket,
-        make: impl FnOnce() -> Object,
-    ) -> Result<ObjectId, Full> {
-        // Until it is in, the next in line finds neither its room nor anything to evict.
-        let _visit = self.visit();
-        let mut make = Some(make);
-        let mut make = || make.take().expect("it is made once")();
-        let mut full = None;
-        // Where there is no room for another place, one in another shard does, under another id.
-        for _ in 0..SHARDS {
-            let id = self.draw_id();
-            for _ in 0..2 {
-                let mut paid = paying.tokens();
-                let come = self.cache.come(id, weight, &mut paid, &mut make);
-                let Err(NoPlace(cost)) = come else {
-                    let rest = paying.split(paid);
-                    self.room.index_takes(paying);
-                    drop(rest);
-                    return Ok(id);
-                };
-                if full.is_none() {
-                    match self.make_room(cost, Asks::AtFront) {
-                        Ok(more) => paying.join(more),
-                        Err(why) => full = Some(why),
-                    }
-                }
-            }
-        }
-        Err(full.unwrap_or_else(|| self.full(weight)))
-    }
-
-    /// An id whose object is to come; the ticket pays for its place in the index.
-    pub(super) fn put_pending(&self, paying: Ticket) -> Result<ObjectId, Full> {
-        self.enter(OVERHEAD, paying, || {
-            self.figures.pending(1);
-            Object::pending(self.now())
-        })
-    }
-
-    pub(super) fn put(&self, bytes: Bytes, kind: StoredType) -> Result<ObjectId, PutError> {
-        let _visit = self.visit();
-        let ticket = self
-            .need(bytes.len())
-            .and_then(|need| Ok(self.ticket(need)?));
-        match ticket {
-            Ok(ticket) => {
-                let put = self.put_in(bytes, kind, ticket);
-                put.map_err(|(bytes, full)| PutError {
-                    bytes,
-                    reason: full.into(),
-                })
-            }
-            Err(reason) => Err(PutError { bytes, reason }),
-        }
-    }
+    // ---------------------------------------------------------------- objects come to something
 
     /// Ends the wait for an object: its bytes, as they are in the store. Bytes and room come back if it
     /// was deleted meanwhile.
@@ -423,14 +354,12 @@ impl Inner {
         let mut parts = Some((bytes, ticket));
         let make = || {
             let (bytes, ticket) = parts.take().expect("it is made once");
+            self.figures.comes(len);
             let result = Ok(self.take_in(bytes, ticket));
             Outcome { result, kind }
         };
         match self.settle(id, make) {
-            Some(Ok((bytes, _))) => {
-                self.figures.comes(len);
-                Ok(bytes)
-            }
+            Some(Ok((bytes, _))) => Ok(bytes),
             _ => Err(parts.expect("it was not made")),
         }
     }
@@ -442,7 +371,7 @@ impl Inner {
             _ticket: ticket,
         };
         self.settle(id, || Outcome {
-            result: Err(Arc::new(failure)),
+            result: Err(Box::new(failure)),
             kind: StoredType::BYTES,
         });
     }
@@ -499,10 +428,11 @@ impl Inner {
         id: ObjectId,
         of: impl FnOnce(&Object, Seen) -> (Fate, Told),
     ) -> Result<bool, ObjectError> {
-        let mut is_large = false;
+        let mut is_large = !self.options.count_retained
+            && self.cache.retained_weight() > self.room.limit() / UNCOUNTED;
         let told = self.cache.tend(&id, |object| {
             let (fate, told) = of(object, object.word.look());
-            is_large = fate.leaves && weigh(&id, object) >= LARGE;
+            is_large |= fate.leaves && weigh(&id, object) >= LARGE;
             (fate, told)
         });
         if is_large {
@@ -570,7 +500,10 @@ impl Inner {
             return Ok(());
         }
         self.tend(id, |object, seen| {
-            if let Err(error) = pinnable(id, object, seen) {
+            if seen.is_deleted() {
+                return (Fate::STAYS, Told::Refused(self.ended(id)));
+            }
+            if let Err(error) = pinnable(object, seen) {
                 return (Fate::STAYS, Told::Refused(error));
             }
             let Some(before) = object.word.pin() else {

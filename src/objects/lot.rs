@@ -44,11 +44,13 @@ pub(super) struct Lot(Mutex<HashMap<ObjectId, Vec<Arc<Waiter>>>>);
 
 impl Waiter {
     pub(super) fn poll(&self, waker: &Waker) -> Poll<Answer> {
+        let waker = waker.clone(); // somebody's code
         let mut state = self.0.lock();
         if let Some(answer) = state.answer.take() {
+            drop(state);
             return Poll::Ready(answer);
         }
-        let before = state.waker.replace(waker.clone());
+        let before = state.waker.replace(waker);
         drop(state);
         drop(before); // whatever it owns
         Poll::Pending

@@ -94,10 +94,9 @@ impl Inner {
         self.cache.trim();
     }
 
-    /// What evictions can give: objects, and those places of the index that are not theirs who stay.
+    /// What evictions can give: objects, and those parts of the index that nobody who stays is in.
     fn loose(&self) -> u64 {
-        let held = self.options.place * self.cache.held_places();
-        let index = self.room.index().saturating_sub(held);
+        let index = self.options.place * self.cache.movable_places();
         self.cache.loose_weight().saturating_add(index)
     }
 

@@ -18,9 +18,9 @@
 mod awaiting;
 mod builder;
 mod codec;
+mod coming;
 mod error;
 mod figures;
-mod ids;
 mod inner;
 mod kind;
 mod lot;

@@ -14,7 +14,7 @@ use super::inner::Inner;
 use super::kind::StoredType;
 use super::object::{OVERHEAD, Object, Outcome};
 use super::options::Options;
-use super::room::{Asks, Room, Ticket};
+use super::room::{Asks, Places, Room, Ticket};
 use super::store::InMemoryStore;
 
 /// What a tiny store is to be like.
@@ -60,7 +60,7 @@ pub struct Taken {
 impl Tokens {
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self(Room::new(limit))
+        Self(Room::new(limit, Places::default()))
     }
 
     #[must_use]

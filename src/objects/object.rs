@@ -14,6 +14,7 @@
 //! `loom-tests/objects_parts.rs` (O4).
 #![allow(unsafe_code)] // reads the outcome, which the word vouches for
 
+use core::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,15 +26,16 @@ use super::word::{Phase, Seen, Word};
 use crate::sync::atomic::{AtomicU32, Ordering::*};
 use crate::sync::cell::Slot;
 
-/// What an object takes beside its payload and its place in the index: the box of its bytes.
-pub(super) const OVERHEAD: u64 = 80;
+/// What an object takes beside its payload and its place in the index: the box of its bytes, or of
+/// an error.
+pub(super) const OVERHEAD: u64 = 96;
 /// What a place in the index takes: an entry of 80 bytes, and what the cache's shard knows of it, in
 /// tables that grow by doubling. Rather more than less.
 pub(super) const PLACE: u64 = 128;
 
 /// What an object came to.
 pub(super) struct Outcome {
-    pub(super) result: Result<Bytes, Arc<Failure>>,
+    pub(super) result: Result<Bytes, Box<Failure>>,
     pub(super) kind: StoredType,
 }
 
@@ -146,18 +148,71 @@ impl AsRef<[u8]> for Payload {
 impl Drop for Payload {
     fn drop(&mut self) {
         let tokens = OVERHEAD + self.as_ref().len() as u64;
-        // Freed first, and then said to be free; whatever that comes to.
-        let _gives = Gives(&self.room, tokens);
-        drop(self.bytes.take());
+        let Some(bytes) = self.bytes.take() else {
+            return;
+        };
+        one_by_one(Leaves {
+            bytes,
+            gives: Gives(Arc::clone(&self.room), tokens),
+        });
     }
 }
 
-/// Gives room back at its end.
-struct Gives<'a>(&'a Room, u64);
+/// Bytes that leave: freed first, and then said to be free, whatever that comes to.
+struct Leaves {
+    #[allow(dead_code)] // dropped, first
+    bytes: Bytes,
+    #[allow(dead_code)] // dropped, after that
+    gives: Gives,
+}
 
-impl Drop for Gives<'_> {
+/// Gives room back at its end.
+struct Gives(Arc<Room>, u64);
+
+impl Drop for Gives {
     fn drop(&mut self) {
         self.0.give(self.1);
+    }
+}
+
+std::thread_local! {
+    /// What leaves inside of something that leaves: some inside while one does.
+    static INSIDE: RefCell<Option<Vec<Leaves>>> = const { RefCell::new(None) };
+}
+
+/// Lets go of it. Bytes that were put again and again are in one another, and go one after the other.
+fn one_by_one(leaves: Leaves) {
+    if cfg!(any(
+        all(loom, feature = "loom"),
+        all(shuttle, feature = "shuttle")
+    )) {
+        return drop(leaves); // their threads are one
+    }
+    let mut leaves = Some(leaves);
+    let is_outermost = INSIDE.try_with(|inside| {
+        let mut inside = inside.borrow_mut();
+        if let Some(inside) = &mut *inside {
+            inside.extend(leaves.take());
+            return false;
+        }
+        *inside = Some(Vec::new());
+        true
+    });
+    let _ends = matches!(is_outermost, Ok(true)).then(|| Ends);
+    while let Some(next) = leaves.take() {
+        drop(next);
+        let more = INSIDE.try_with(|inside| inside.borrow_mut().as_mut()?.pop());
+        leaves = more.ok().flatten();
+    }
+}
+
+/// The outermost is done, or panicked: what is left goes with it.
+struct Ends;
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let rest = INSIDE.try_with(|inside| inside.borrow_mut().take());
+        drop(rest);
     }
 }
 
@@ -176,7 +231,7 @@ mod tests {
 
     #[test]
     fn room_goes_back_with_the_last_clone() {
-        let room = Room::new(1_000);
+        let room = Room::new(1_000, Default::default());
         let ticket = room
             .take(OVERHEAD + 3, super::super::room::Asks::Now)
             .unwrap();

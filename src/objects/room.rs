@@ -46,6 +46,7 @@ const TOKEN: u64 = 2;
 pub(super) struct Room {
     word: AtomicU64,
     limit: u64,
+    places: Places,
     /// What the index has of it.
     index: Gauge,
     line: Mutex<Line>,
@@ -57,6 +58,8 @@ pub(super) struct Room {
 struct Line {
     next: u64,
     all: VecDeque<Stander>,
+    /// How many of them hold builders.
+    holders: usize,
 }
 
 /// Somebody who waits.
@@ -76,6 +79,22 @@ pub(super) struct Ticket {
     tokens: u64,
 }
 
+/// What the index takes for objects.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Places {
+    /// So many cost nothing; ..
+    pub(super) first: u64,
+    /// .. and others so much each.
+    pub(super) each: u64,
+}
+
+impl Places {
+    /// What so many cost at least.
+    pub(super) fn cost(self, places: u64) -> u64 {
+        places.saturating_sub(self.first).saturating_mul(self.each)
+    }
+}
+
 /// Who asks for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asks {
@@ -87,10 +106,11 @@ pub(super) enum Asks {
 
 impl Room {
     /// `limit` tokens, all of them free.
-    pub(super) fn new(limit: u64) -> Arc<Self> {
+    pub(super) fn new(limit: u64, places: Places) -> Arc<Self> {
         Arc::new(Self {
             word: AtomicU64::new(limit * TOKEN),
             limit,
+            places,
             index: Gauge::default(),
             line: Mutex::new(Line::default()),
             leaving: Unequal::new(),
@@ -130,6 +150,11 @@ impl Room {
     }
 
     // ---------------------------------------------------------------- the index
+
+    /// What it takes for objects.
+    pub(super) fn places(&self) -> Places {
+        self.places
+    }
 
     /// What the index has.
     pub(super) fn index(&self) -> u64 {
@@ -203,6 +228,7 @@ impl Room {
         let mut line = self.line.lock();
         line.next += 1;
         let number = line.next;
+        line.holders += usize::from(!holds.is_empty());
         line.all.push_back(Stander {
             number,
             need,
@@ -210,8 +236,10 @@ impl Room {
             waker: None,
             stuck: false,
         });
-        if line.is_stuck(self.limit) {
-            line.all.pop_back();
+        if line.is_stuck(self) {
+            let last = line.leave(number);
+            drop(line);
+            drop(last);
             return Err(ObjectError::WouldDeadlock);
         }
         // Relaxed: under the line's lock, as every change of the bit.
@@ -221,13 +249,15 @@ impl Room {
 
     /// Leaves a waker with one in the line; whether it is at the front.
     pub(super) fn stand(&self, number: u64, waker: &Waker) -> Result<bool, ObjectError> {
+        let waker = waker.clone(); // somebody's code
         let mut line = self.line.lock();
         let at = line.position(number);
         let stander = &mut line.all[at];
         if stander.stuck {
+            drop(line);
             return Err(ObjectError::WouldDeadlock);
         }
-        let before = stander.waker.replace(waker.clone());
+        let before = stander.waker.replace(waker);
         drop(line);
         drop(before); // whatever it owns
         if at == 0 {
@@ -252,13 +282,12 @@ impl Room {
     /// Leaves the line, served or not.
     pub(super) fn leave(&self, number: u64) {
         let mut line = self.line.lock();
-        let at = line.position(number);
-        let left = line.all.remove(at);
+        let left = line.leave(number);
         if line.all.is_empty() {
             // Relaxed: as in `join`.
             self.word.fetch_and(!WAITED_FOR, Relaxed);
         }
-        let stuck = line.wake_stuck(self.limit);
+        let stuck = line.wake_stuck(self);
         let front = line.wake_front();
         drop(line);
         drop(left);
@@ -268,8 +297,16 @@ impl Room {
 
 impl Line {
     fn position(&self, number: u64) -> usize {
-        let at = self.all.iter().position(|one| one.number == number);
+        // In the order in which they came.
+        let at = self.all.binary_search_by_key(&number, |one| one.number);
         at.expect("it has not left the line")
+    }
+
+    fn leave(&mut self, number: u64) -> Option<Stander> {
+        let at = self.position(number);
+        let left = self.all.remove(at)?;
+        self.holders -= usize::from(!left.holds.is_empty());
+        Some(left)
     }
 
     fn wake_front(&mut self) -> Option<Waker> {
@@ -277,19 +314,23 @@ impl Line {
     }
 
     /// Whether the front cannot be served while those who wait hold what they hold.
-    fn is_stuck(&self, limit: u64) -> bool {
+    fn is_stuck(&self, room: &Room) -> bool {
+        if self.holders == 0 {
+            return false;
+        }
         let waiting = || self.all.iter().filter(|one| !one.stuck);
         let mut held: Vec<(u64, u64)> = waiting().flat_map(|one| one.holds.clone()).collect();
         held.sort_unstable();
         held.dedup();
-        let held: u64 = held.iter().map(|(_, tokens)| tokens).sum();
+        let tokens: u64 = held.iter().map(|(_, tokens)| tokens).sum();
+        let all = tokens + room.places.cost(held.len() as u64);
         let front = waiting().next();
-        front.is_some_and(|front| held > 0 && front.need > limit.saturating_sub(held))
+        front.is_some_and(|front| tokens > 0 && front.need > room.limit.saturating_sub(all))
     }
 
     /// Who came last of those who hold something, if all wait for that.
-    fn wake_stuck(&mut self, limit: u64) -> Option<Waker> {
-        if !self.is_stuck(limit) {
+    fn wake_stuck(&mut self, room: &Room) -> Option<Waker> {
+        if !self.is_stuck(room) {
             return None;
         }
         let mut holders = self.all.iter_mut().filter(|one| !one.holds.is_empty());

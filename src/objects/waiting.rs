@@ -42,14 +42,24 @@ pub(super) fn deadline(timeout: Duration) -> Instant {
 }
 
 impl Inner {
-    /// What objects of these lengths take of the room, together.
+    /// What objects of these lengths, of which there are some, take of the room, together; beside places
+    /// of the index, for which there has to be room too.
     pub(super) fn need_of_all(&self, lens: &[usize]) -> Result<u64, ObjectError> {
         let sum = lens
             .iter()
             .try_fold(0usize, |sum, len| sum.checked_add(*len));
         let overhead = OVERHEAD as usize * lens.len().saturating_sub(1);
         let all = sum.and_then(|sum| sum.checked_add(overhead));
-        Ok(self.need(all.unwrap_or(usize::MAX))? - if lens.is_empty() { OVERHEAD } else { 0 })
+        let need = self.need(all.unwrap_or(usize::MAX))?;
+        let index = self.room.places().cost(lens.len() as u64);
+        if need + index > self.room.limit() {
+            let most = self.room.limit().saturating_sub(index + OVERHEAD);
+            return Err(ObjectError::TooLarge {
+                len: need - OVERHEAD,
+                most,
+            });
+        }
+        Ok(need)
     }
 
     /// Whether an object is still to come. Others than the front of the line visit meanwhile.
@@ -87,7 +97,11 @@ impl<'a> Waiting<'a> {
         loop {
             let all = need.saturating_add(more).min(self.inner.room.limit());
             match enter(self.acquire(all).await?) {
-                Err(ObjectError::Full(full)) if !self.inner.cache.domain().is_pinned_here() => {
+                // With all that there is it cannot have more.
+                Err(ObjectError::Full(full))
+                    if all < self.inner.room.limit()
+                        && !self.inner.cache.domain().is_pinned_here() =>
+                {
                     more = more.saturating_add(full.asked);
                 }
                 done => return done,
@@ -192,6 +206,9 @@ impl<'a> Waiting<'a> {
         sizes: &[usize],
         timeout: Duration,
     ) -> Result<Vec<ObjectBuilder>, ObjectError> {
+        if sizes.is_empty() {
+            return Ok(Vec::new());
+        }
         let need = self.inner.need_of_all(sizes)?;
         let enter = |ticket| ObjectBuilder::many(self.inner, sizes, ticket);
         self.acquire_until(need, timeout, enter)
@@ -206,6 +223,9 @@ impl<'a> Waiting<'a> {
         self,
         sizes: &[usize],
     ) -> Result<Vec<ObjectBuilder>, ObjectError> {
+        if sizes.is_empty() {
+            return Ok(Vec::new());
+        }
         let need = self.inner.need_of_all(sizes)?;
         let enter = |ticket| ObjectBuilder::many(self.inner, sizes, ticket);
         self.acquire_for(need, enter).await

@@ -168,9 +168,6 @@ impl Ghosts {
 
     /// Remembers an eviction, of now so many resident entries.
     pub(super) fn push(&mut self, ghost: Ghost, fingerprint: u32, weight: u64, residents: u32) {
-        if self.clocks[ghost as usize].limit == 0 {
-            return;
-        }
         if residents > self.sized_for / 4 * 5 || residents < self.sized_for / 2 {
             self.resize(residents);
         }
