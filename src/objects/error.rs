@@ -21,7 +21,7 @@ pub struct Full {
     pub limit: u64,
     /// In objects that are pinned.
     pub pinned: u64,
-    /// In builders.
+    /// In builders and promises.
     pub pending: u64,
     /// Out of the store, but not freed: a reader has it, or somebody's `Bytes`.
     pub retained: u64,

@@ -73,7 +73,7 @@ impl InMemoryStoreBuilder {
 
     /// Whether what left the store counts until it is freed, which is when the last `Bytes` of it is
     /// dropped: yes unless told. If not, it counts until it is out of sight, and what readers keep
-    /// may come on top of the limit.
+    /// may come on top of the limit, beside a sixty-fourth of it that is not freed yet.
     pub fn count_retained(mut self, count: bool) -> Self {
         self.options.count_retained = count;
         self

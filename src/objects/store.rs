@@ -58,7 +58,7 @@ use crate::sync::park::block_on_until;
 /// # Progress
 /// | methods | |
 /// |---|---|
-/// | `read`, `get_raw`, `get`, `exists`, `metadata` | lock-free |
+/// | `read`, `get_raw`, `get`, `exists`, `metadata` | lock-free; while somebody waits for room, the line's lock at the end |
 /// | `put_bytes`, `put`, `create`, .. | lock-free room, then the lock of one shard; without room, of one shard after the other |
 /// | `pin`, `unpin` | lock-free where others have pinned the object too; else the lock of its shard |
 /// | `delete`, `seal`, `fulfil`, making and dropping an `ObjectRef` | the lock of the object's shard |
@@ -67,7 +67,7 @@ use crate::sync::park::block_on_until;
 ///
 /// # What does not count
 /// Each thread that uses the store has some 6 KB in its epochs. A value is encoded before room is
-/// asked for.
+/// asked for. An error that a promise [failed](Promise::fail) with may have memory of its own.
 /// References, waiters and cached values are the caller's.
 ///
 /// No lock is held while code of the caller's runs. `read` runs it under a guard of the store's
@@ -150,7 +150,8 @@ impl InMemoryStore {
         self.put_with(value, &Postcard)
     }
 
-    /// As [`put`](Self::put), with another codec.
+    /// As [`put`](Self::put), with another codec, by which it has to be read again: which one that was
+    /// does not travel with the object.
     ///
     /// # Errors
     /// As [`put`](Self::put).
@@ -385,7 +386,7 @@ impl InMemoryStore {
         self.inner.unpin(id)
     }
 
-    /// Pins the object until the guard is dropped.
+    /// Pins the object until the guard is dropped. Counts as a get.
     ///
     /// # Errors
     /// As [`pin`](Self::pin); [`ObjectError::Pending`], since there are no bytes to lend.
