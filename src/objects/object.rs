@@ -14,7 +14,6 @@
 //! `loom-tests/objects_parts.rs` (O4).
 #![allow(unsafe_code)] // reads the outcome, which the word vouches for
 
-use core::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,6 +24,7 @@ use super::room::{Room, Ticket};
 use super::word::{Phase, Seen, Word};
 use crate::sync::atomic::{AtomicU32, Ordering::*};
 use crate::sync::cell::Slot;
+use crate::sync::in_turn::drop_in_turn;
 
 /// What an object takes beside its payload and its place in the index: the box of its bytes, or of
 /// an error.
@@ -151,7 +151,8 @@ impl Drop for Payload {
         let Some(bytes) = self.bytes.take() else {
             return;
         };
-        one_by_one(Leaves {
+        // Bytes that were put again and again are in one another.
+        drop_in_turn(Leaves {
             bytes,
             gives: Gives(Arc::clone(&self.room), tokens),
         });
@@ -172,47 +173,6 @@ struct Gives(Arc<Room>, u64);
 impl Drop for Gives {
     fn drop(&mut self) {
         self.0.give(self.1);
-    }
-}
-
-std::thread_local! {
-    /// What leaves inside of something that leaves: some inside while one does.
-    static INSIDE: RefCell<Option<Vec<Leaves>>> = const { RefCell::new(None) };
-}
-
-/// Lets go of it. Bytes that were put again and again are in one another, and go one after the other.
-fn one_by_one(leaves: Leaves) {
-    if cfg!(any(
-        all(loom, feature = "loom"),
-        all(shuttle, feature = "shuttle")
-    )) {
-        return drop(leaves); // their threads are one
-    }
-    let mut leaves = Some(leaves);
-    let is_outermost = INSIDE.try_with(|inside| {
-        let mut inside = inside.borrow_mut();
-        if let Some(inside) = &mut *inside {
-            inside.extend(leaves.take());
-            return false;
-        }
-        *inside = Some(Vec::new());
-        true
-    });
-    let _ends = matches!(is_outermost, Ok(true)).then(|| Ends);
-    while let Some(next) = leaves.take() {
-        drop(next);
-        let more = INSIDE.try_with(|inside| inside.borrow_mut().as_mut()?.pop());
-        leaves = more.ok().flatten();
-    }
-}
-
-/// The outermost is done, or panicked: what is left goes with it.
-struct Ends;
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let rest = INSIDE.try_with(|inside| inside.borrow_mut().take());
-        drop(rest);
     }
 }
 

@@ -13,6 +13,7 @@
 //! waits    Waiting                  who waits for whom, so that nobody waits for itself
 //! telling  Telling                  listeners inside of listeners
 //! said     hear, say                a word past code that knows of neither
+//! in_turn  drop_in_turn             things that are in one another
 //! hint     prefetch                 a word to the processor
 //! epoch    Domain, Guard, Limbo     who may still be looking, and what waits for them
 //! ```
@@ -32,6 +33,8 @@ pub(crate) mod epoch;
 #[cfg(feature = "cache")]
 pub(crate) mod gauge;
 pub(crate) mod hint;
+#[cfg(feature = "store")]
+pub(crate) mod in_turn;
 pub(crate) mod local;
 pub(crate) mod lock;
 #[cfg_attr(all(shuttle, feature = "shuttle"), allow(dead_code))] // `local` counts for itself there
