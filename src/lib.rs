@@ -29,6 +29,7 @@
 //! | objects of one size | [`BlockAllocator`] |
 //! | objects that are to survive in one file | [`MultiStore`] (feature `store`) |
 //! | objects in memory that tasks pass by reference | [`InMemoryStore`] (feature `store`) |
+//! | what can be had again, within a capacity | [`ClockCache`] (feature `cache`) |
 //! | a few large regions | [`BasicAllocator`] |
 //! | ranges of ids of your own, and 8 bytes for each | [`RangeIndex`] (feature `index` alone) |
 //!
@@ -42,6 +43,7 @@
 //! # Features
 //!
 //! * `store` (default): [`MultiStore`] and [`InMemoryStore`]; brings `alloc` and `cache`.
+//! * `cache`: [`ClockCache`], and [`cache::moka_compat`].
 //! * `alloc`: the allocators; brings `index`.
 //! * `index`: [`RangeIndex`] alone.
 //! * `metrics`, `tracing`: the object store's figures and events, as those crates have them.

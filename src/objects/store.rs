@@ -263,7 +263,8 @@ impl InMemoryStore {
 
     /// Lends the bytes of an object.
     ///
-    /// It writes nothing that others read but the time of the access, once an object and tick.
+    /// It writes nothing that others read but the time of the access, once an object and tick, and up to
+    /// three uses, until a hand has passed the object.
     ///
     /// # Errors
     /// [`ObjectError::Pending`] where one could wait; else what became of the object.

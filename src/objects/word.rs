@@ -12,11 +12,11 @@
 //!
 //! # Invariants
 //! * O1  The phase leaves `pending` once, and does not change after that.
-//! * O2  The phase and the flags change, and the pins leave and reach 0 and those of a pending object
-//!   change, under the lock of the
-//!   object's shard only. So whoever has the lock and sees no pin knows that none comes.
-//! * O3  Who is not under the lock adds to pins where there are some, takes from them where others
-//!   stay, and does neither to a deleted object.
+//! * O2  The phase and the flags change, and the pins leave and reach 0, under the lock of the object's
+//!   shard only. So whoever has the lock and sees no pin knows that none comes, and who sees some, that
+//!   some stay.
+//! * O3  Who is not under the lock adds to pins where there are some, of an object that can be read, and
+//!   takes from them where others stay.
 //!
 //! # Edges
 //! | edge | released by    | acquired by  | what crosses         |
