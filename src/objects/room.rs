@@ -228,7 +228,8 @@ impl Room {
         let mut line = self.line.lock();
         line.next += 1;
         let number = line.next;
-        line.holders += usize::from(!holds.is_empty());
+        let is_holder = !holds.is_empty();
+        line.holders += usize::from(is_holder);
         line.all.push_back(Stander {
             number,
             need,
@@ -236,7 +237,7 @@ impl Room {
             waker: None,
             stuck: false,
         });
-        if line.is_stuck(self) {
+        if is_holder && line.is_stuck(self) {
             let last = line.leave(number);
             drop(line);
             drop(last);
@@ -287,7 +288,7 @@ impl Room {
             // Relaxed: as in `join`.
             self.word.fetch_and(!WAITED_FOR, Relaxed);
         }
-        let stuck = line.wake_stuck(self);
+        let stuck = line.tell_stuck(self);
         let front = line.wake_front();
         drop(line);
         drop(left);
@@ -328,15 +329,17 @@ impl Line {
         front.is_some_and(|front| tokens > 0 && front.need > room.limit.saturating_sub(all))
     }
 
-    /// Who came last of those who hold something, if all wait for that.
-    fn wake_stuck(&mut self, room: &Room) -> Option<Waker> {
-        if !self.is_stuck(room) {
-            return None;
+    /// Tells who came last of those who hold something, as long as all wait for that.
+    fn tell_stuck(&mut self, room: &Room) -> Vec<Waker> {
+        let mut told = Vec::new();
+        while self.is_stuck(room) {
+            let mut holders = self.all.iter_mut().filter(|one| !one.holds.is_empty());
+            let newest = holders.rfind(|one| !one.stuck);
+            let newest = newest.expect("somebody holds what all wait for");
+            newest.stuck = true;
+            told.extend(newest.waker.take());
         }
-        let mut holders = self.all.iter_mut().filter(|one| !one.holds.is_empty());
-        let newest = holders.rfind(|one| !one.stuck)?;
-        newest.stuck = true;
-        newest.waker.take()
+        told
     }
 }
 
